@@ -1,0 +1,150 @@
+//! What a handler does: post follow-ups, merge into the dict, lock it.
+
+use std::fmt;
+
+use crate::{
+    dict::{Key, Merge, ScopeLock, SharedDict, Value},
+    effects::{Effects, Publish},
+    task::Priority,
+};
+
+/// The way from a handler to its run.
+///
+/// Posts and merges take effect together when the handler returns `Ok`. If it fails, none of them
+/// happened.
+pub struct Context<'a, T> {
+    pub(crate) effects: &'a mut Effects<T>,
+    pub(crate) publish: &'a mut dyn Publish<T>,
+    pub(crate) dict: &'a SharedDict,
+    pub(crate) worker: usize,
+}
+
+impl<T> Context<'_, T> {
+    /// Posts a follow-up task. It never blocks.
+    #[inline]
+    pub fn post(&mut self, task: T) {
+        self.effects.posts.normal.push(task);
+        self.publish_if_eager();
+    }
+
+    /// Posts a follow-up task with a priority.
+    ///
+    /// ```
+    /// # use prunner::{Context, Labeled, Priority};
+    /// # #[derive(Labeled)]
+    /// # enum Step { Report, Cleanup }
+    /// fn handler(cx: &mut Context<'_, Step>) {
+    ///     cx.post_with(Priority::High, Step::Report);
+    ///     cx.post_with(Priority::Low, Step::Cleanup);
+    /// }
+    /// ```
+    pub fn post_with(&mut self, priority: Priority, task: T) {
+        match priority {
+            Priority::Normal => self.post(task),
+            _ => {
+                self.effects.posts.prioritised.push((priority, task));
+                self.publish_if_eager();
+            }
+        }
+    }
+
+    /// Posts many follow-up tasks.
+    #[inline]
+    pub fn post_all(&mut self, tasks: impl IntoIterator<Item = T>) {
+        if self.effects.eager {
+            tasks.into_iter().for_each(|task| self.post(task));
+        } else {
+            self.effects.posts.normal.extend(tasks);
+        }
+    }
+
+    /// Merges `value` into an entry of the dict: the way to collect results, without a lock.
+    ///
+    /// ```
+    /// # use prunner::{Context, Counter, Key, Labeled, Sum};
+    /// # #[derive(Labeled)]
+    /// # struct Line(String);
+    /// const LINES: Key<Sum<u64>> = Key::new("lines");
+    /// const WORDS: Key<Counter<String>> = Key::new("words");
+    ///
+    /// fn handler(line: &Line, cx: &mut Context<'_, Line>) {
+    ///     cx.merge(LINES, Sum(1));
+    ///     cx.merge(WORDS, line.0.split_whitespace().map(String::from).collect());
+    /// }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// When another key with the same name has another type.
+    #[inline]
+    pub fn merge<V: Value + Merge>(&mut self, key: Key<V>, value: V) {
+        self.effects.merges.merge(key, value);
+    }
+
+    /// Waits for the dict's lock and takes it, for read-modify-write that no merge can express.
+    ///
+    /// ```
+    /// # use prunner::{Context, Key, Labeled};
+    /// # #[derive(Labeled)]
+    /// # struct Visit(String);
+    /// const SEEN: Key<std::collections::HashSet<String>> = Key::new("seen");
+    ///
+    /// fn handler(visit: &Visit, cx: &mut Context<'_, Visit>) {
+    ///     let is_new = cx.lock().entry(SEEN).or_default().insert(visit.0.clone());
+    ///     if is_new {
+    ///         cx.post(Visit(format!("{}/next", visit.0)));
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// When this task holds the lock already.
+    pub fn lock(&mut self) -> ScopeLock {
+        self.dict.lock()
+    }
+
+    /// A copy of an entry as it was written under the lock or joined last: **it may be stale**, and
+    /// merges that nobody has joined yet are missing. Under the [lock](Context::lock) it is exact.
+    ///
+    /// # Panics
+    ///
+    /// When this task holds the lock: read through the guard.
+    pub fn get<V: Value + Clone>(&self, key: Key<V>) -> Option<V> {
+        self.dict.peek(key)
+    }
+
+    /// Publishes what has been posted and merged so far, before the handler returns.
+    ///
+    /// For a long producer whose tasks should start while it goes on. The price: if it fails
+    /// afterwards, what was published stays.
+    pub fn flush(&mut self) {
+        self.publish.publish(self.effects);
+    }
+
+    /// The number of the worker that runs this handler, from 0 on.
+    pub fn worker(&self) -> usize {
+        self.worker
+    }
+
+    #[inline(always)]
+    fn publish_if_eager(&mut self) {
+        if self.effects.eager {
+            self.publish_eagerly();
+        }
+    }
+
+    /// In `begin` a post is published with the next one: a run of a single task then wakes nobody.
+    #[cold]
+    fn publish_eagerly(&mut self) {
+        if self.effects.posts.len() > 1 || self.effects.published {
+            self.flush();
+        }
+    }
+}
+
+impl<T> fmt::Debug for Context<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("worker", &self.worker).finish_non_exhaustive()
+    }
+}

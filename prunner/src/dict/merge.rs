@@ -1,0 +1,310 @@
+//! Values that grow without a lock: each worker merges into its own, all are joined at the end.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    hash::{BuildHasher, Hash},
+    ops::{AddAssign, Deref, DerefMut},
+};
+
+use serde::{Deserialize, Serialize};
+
+/// A value that another one can be merged into.
+///
+/// Workers merge in any order and any grouping, so merging should be commutative and associative:
+/// else the result depends on how tasks fell on workers. It should not panic.
+///
+/// ```
+/// use prunner::Merge;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Longest(String);
+///
+/// impl Merge for Longest {
+///     fn merge(&mut self, other: Self) {
+///         // The longer one; of two equally long ones the first in the alphabet.
+///         if (other.0.len(), &self.0) > (self.0.len(), &other.0) {
+///             *self = other;
+///         }
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be merged",
+    note = "wrap it in `Sum`, `Min`, `Max` or `Append`, use a set, a map of such values or a \
+            `Counter`, or implement `Merge`; for real read-modify-write take the lock"
+)]
+pub trait Merge {
+    /// Merges `other` into this value.
+    fn merge(&mut self, other: Self);
+}
+
+/// A sum: merging adds.
+///
+/// Integers overflow as `+=` does: a panic in debug builds, wrapping in release builds.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Sum<N>(pub N);
+
+impl<N: AddAssign> Merge for Sum<N> {
+    #[inline]
+    fn merge(&mut self, other: Self) {
+        self.0 += other.0;
+    }
+}
+
+/// The smallest value.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Min<T>(pub T);
+
+impl<T: PartialOrd> Merge for Min<T> {
+    #[inline]
+    fn merge(&mut self, other: Self) {
+        if other.0 < self.0 {
+            self.0 = other.0;
+        }
+    }
+}
+
+/// The largest value.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Max<T>(pub T);
+
+impl<T: PartialOrd> Merge for Max<T> {
+    #[inline]
+    fn merge(&mut self, other: Self) {
+        if other.0 > self.0 {
+            self.0 = other.0;
+        }
+    }
+}
+
+/// A list: merging appends. The order is that of the merges on each worker and arbitrary between
+/// workers; sort at the end where it matters.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Append<T>(pub Vec<T>);
+
+impl<T> Append<T> {
+    /// A list of one item.
+    pub fn one(item: T) -> Self {
+        Self(vec![item])
+    }
+}
+
+impl<T> Default for Append<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Merge for Append<T> {
+    fn merge(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
+    }
+}
+
+impl<T: Eq + Hash, S: BuildHasher> Merge for HashSet<T, S> {
+    fn merge(&mut self, other: Self) {
+        self.extend(other);
+    }
+}
+
+impl<T: Ord> Merge for BTreeSet<T> {
+    fn merge(&mut self, mut other: Self) {
+        self.append(&mut other);
+    }
+}
+
+/// The union of the keys; the values of a key that both have are merged.
+impl<K: Eq + Hash, V: Merge, S: BuildHasher> Merge for HashMap<K, V, S> {
+    fn merge(&mut self, mut other: Self) {
+        if other.len() > self.len() {
+            std::mem::swap(self, &mut other);
+        }
+        for (key, value) in other {
+            match self.get_mut(&key) {
+                Some(mine) => mine.merge(value),
+                None => _ = self.insert(key, value),
+            }
+        }
+    }
+}
+
+/// The union of the keys; the values of a key that both have are merged.
+impl<K: Ord, V: Merge> Merge for BTreeMap<K, V> {
+    fn merge(&mut self, other: Self) {
+        for (key, value) in other {
+            match self.get_mut(&key) {
+                Some(mine) => mine.merge(value),
+                None => _ = self.insert(key, value),
+            }
+        }
+    }
+}
+
+/// How often each item was counted: what Python calls a `Counter`.
+///
+/// ```
+/// use prunner::{Counter, Merge};
+///
+/// let mut words: Counter<String> = ["to", "be", "or", "not", "to", "be"].map(String::from).into_iter().collect();
+/// words.merge(Counter::from_iter(["be".to_string()]));
+/// assert_eq!(words.count("be"), 3);
+/// assert_eq!(words.total(), 7);
+/// assert_eq!(words.most_common(2), [(&"be".to_string(), 3), (&"to".to_string(), 2)]);
+/// ```
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(bound = "T: Eq + Hash + Serialize + serde::de::DeserializeOwned")]
+pub struct Counter<T>(HashMap<T, u64>);
+
+impl<T: Eq + Hash> Counter<T> {
+    /// Makes an empty counter.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Counts `item` once more.
+    pub fn add(&mut self, item: T) {
+        self.add_many(item, 1);
+    }
+
+    /// Counts `item` `times` more.
+    pub fn add_many(&mut self, item: T, times: u64) {
+        *self.0.entry(item).or_default() += times;
+    }
+
+    /// Counts a borrowed item once more; it is copied only when it is new.
+    pub fn add_ref<Q>(&mut self, item: &Q)
+    where
+        T: std::borrow::Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = T> + ?Sized,
+    {
+        match self.0.get_mut(item) {
+            Some(count) => *count += 1,
+            None => _ = self.0.insert(item.to_owned(), 1),
+        }
+    }
+
+    /// How often `item` was counted.
+    pub fn count<Q>(&self, item: &Q) -> u64
+    where
+        T: std::borrow::Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.0.get(item).copied().unwrap_or_default()
+    }
+
+    /// The sum of all counts.
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// The `n` items with the highest counts, equal counts in the order of the items.
+    pub fn most_common(&self, n: usize) -> Vec<(&T, u64)>
+    where
+        T: Ord,
+    {
+        let mut items: Vec<_> = self.0.iter().map(|(item, &count)| (item, count)).collect();
+        let by_count_then_item =
+            |a: &(&T, u64), b: &(&T, u64)| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0));
+        if n < items.len() {
+            items.select_nth_unstable_by(n, by_count_then_item);
+            items.truncate(n);
+        }
+        items.sort_unstable_by(by_count_then_item);
+        items
+    }
+}
+
+impl<T: Eq + Hash> PartialEq for Counter<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl<T: Eq + Hash> Eq for Counter<T> {}
+
+impl<T> Default for Counter<T> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<T: Eq + Hash> Merge for Counter<T> {
+    fn merge(&mut self, mut other: Self) {
+        if other.0.len() > self.0.len() {
+            std::mem::swap(self, &mut other);
+        }
+        for (item, count) in other.0 {
+            *self.0.entry(item).or_default() += count;
+        }
+    }
+}
+
+impl<T: Eq + Hash> FromIterator<T> for Counter<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
+        let mut counter = Self::default();
+        counter.extend(items);
+        counter
+    }
+}
+
+impl<T: Eq + Hash> Extend<T> for Counter<T> {
+    fn extend<I: IntoIterator<Item = T>>(&mut self, items: I) {
+        for item in items {
+            self.add(item);
+        }
+    }
+}
+
+impl<T> Deref for Counter<T> {
+    type Target = HashMap<T, u64>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Counter<T> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merged<M: Merge>(mut a: M, b: M) -> M {
+        a.merge(b);
+        a
+    }
+
+    #[test]
+    fn each_kind_merges_as_it_says() {
+        assert_eq!(merged(Sum(2), Sum(3)), Sum(5));
+        assert_eq!(merged(Min(2), Min(3)), Min(2));
+        assert_eq!(merged(Max(2), Max(3)), Max(3));
+        assert_eq!(merged(Append(vec![1]), Append(vec![2, 3])), Append(vec![1, 2, 3]));
+        assert_eq!(merged(BTreeSet::from([1, 2]), BTreeSet::from([2, 3])), [1, 2, 3].into());
+        assert_eq!(merged(HashSet::from([1, 2]), HashSet::from([2, 3])), [1, 2, 3].into());
+        let (a, b) = ([(1, Sum(1)), (2, Sum(2))], [(2, Sum(3)), (3, Sum(4)), (4, Sum(5))]);
+        let all = [(1, Sum(1)), (2, Sum(5)), (3, Sum(4)), (4, Sum(5))];
+        assert_eq!(merged(BTreeMap::from(a), BTreeMap::from(b)), BTreeMap::from(all));
+        assert_eq!(merged(HashMap::from(a), HashMap::from(b)), HashMap::from(all));
+        assert_eq!(merged(HashMap::from(b), HashMap::from(a)), HashMap::from(all));
+    }
+
+    #[test]
+    fn most_common_cuts_at_n_and_breaks_ties_by_item() {
+        let counter: Counter<u32> = [5, 5, 1, 1, 9, 3, 3, 3].into_iter().collect();
+        assert_eq!(counter.most_common(2), [(&3, 3), (&1, 2)]);
+        assert_eq!(counter.most_common(9), [(&3, 3), (&1, 2), (&5, 2), (&9, 1)]);
+        assert_eq!(counter.most_common(0), []);
+    }
+}

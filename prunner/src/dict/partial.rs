@@ -1,0 +1,184 @@
+//! What one worker has merged and nobody has joined yet.
+
+use std::{
+    any::{Any, type_name},
+    mem,
+    sync::Arc,
+};
+
+use crossbeam_utils::CachePadded;
+
+use super::{Dict, Key, KeyId, KeyMap, Merge, Value, lock::Types};
+use crate::{
+    engine::biased::{Owner, Visitor, biased},
+    sync::{AtomicU64, Barrier, Ordering},
+};
+
+/// A worker's own side: where its handlers merge.
+///
+/// A merge commits with its task without a visit here: it waits as *pending*, marked with the number
+/// of the attempt, and belongs to the truth as soon as the worker has gone on to another attempt. A
+/// failed attempt takes its pending merges back before the worker goes on.
+#[derive(Debug)]
+pub(crate) struct Merges {
+    partial: Owner<Partial>,
+    attempt: Arc<CachePadded<AtomicU64>>,
+    types: Arc<Types>,
+}
+
+/// The side of whoever joins: the holder of the dict's lock.
+#[derive(Debug)]
+pub(crate) struct Joiner {
+    partial: Visitor<Partial>,
+    attempt: Arc<CachePadded<AtomicU64>>,
+}
+
+#[derive(Debug, Default)]
+struct Partial(KeyMap<Box<dyn Slot>>);
+
+/// Makes both sides for one worker.
+pub(super) fn merges(barrier: Barrier, types: &Arc<Types>) -> (Merges, Joiner) {
+    let (owner, visitor) = biased(barrier, Partial::default());
+    let attempt = Arc::new(CachePadded::new(AtomicU64::new(1)));
+    let joiner = Joiner { partial: visitor, attempt: Arc::clone(&attempt) };
+    (Merges { partial: owner, attempt, types: Arc::clone(types) }, joiner)
+}
+
+impl Merges {
+    /// Merges `value` into the entry, on behalf of the running attempt.
+    #[inline(always)]
+    pub(crate) fn merge<V: Value + Merge>(&mut self, key: Key<V>, value: V) {
+        let attempt = self.attempt.load(Ordering::Relaxed);
+        let new = self.partial.with(|partial| match partial.typed(key) {
+            Some(typed) => {
+                typed.add(attempt, value);
+                None
+            }
+            None => Some(value),
+        });
+        if let Some(value) = new {
+            self.merge_first(key, attempt, value);
+        }
+    }
+
+    /// The worker's first merge into this entry.
+    #[cold]
+    fn merge_first<V: Value + Merge>(&mut self, key: Key<V>, attempt: u64, value: V) {
+        self.types.register_merged::<V>(key.id());
+        let typed = Typed { key, committed: None, pending: Some(value), attempt };
+        self.partial.with(|partial| _ = partial.0.add(key.id(), Box::new(typed)));
+    }
+
+    /// Ends an attempt: what it has merged is true from now on.
+    ///
+    /// Must come before its follow-ups are published: whoever runs one of them sees the merges.
+    #[inline(always)]
+    pub(crate) fn commit(&mut self) {
+        let attempt = self.attempt.load(Ordering::Relaxed);
+        self.attempt.store(attempt + 1, Ordering::Release);
+    }
+
+    /// Ends an attempt that failed: nothing of what it has merged remains. Returns it to be dropped.
+    pub(crate) fn discard(&mut self) -> impl Sized + use<> {
+        let attempt = self.attempt.load(Ordering::Relaxed);
+        let pending = self.partial.with(|partial| partial.take_pending(attempt));
+        self.commit();
+        pending
+    }
+}
+
+impl Joiner {
+    /// Moves everything that is committed into `dict`.
+    pub(super) fn join_into(&self, dict: &mut Dict) {
+        self.partial.with(|partial| {
+            // Acquire pairs with `commit`. The worker cannot be inside `merge` now, so a pending
+            // value is of this very attempt or older.
+            let running = self.attempt.load(Ordering::Acquire);
+            for (_, slot) in partial.0.iter_mut() {
+                slot.join_into(dict, running);
+            }
+        });
+    }
+}
+
+impl Partial {
+    #[inline(always)]
+    fn typed<V: Value + Merge>(&mut self, key: Key<V>) -> Option<&mut Typed<V>> {
+        let slot: &mut dyn Any = &mut **self.0.get_mut(key.id())?;
+        if !slot.is::<Typed<V>>() {
+            wrong_merge_type::<V>(key.id());
+        }
+        slot.downcast_mut()
+    }
+
+    fn take_pending(&mut self, attempt: u64) -> Vec<Box<dyn Any>> {
+        self.0.iter_mut().filter_map(|(_, slot)| slot.take_pending(attempt)).collect()
+    }
+}
+
+#[cold]
+fn wrong_merge_type<V>(key: KeyId) -> ! {
+    super::wrong_type(key, "value of another type", type_name::<V>())
+}
+
+/// One entry, whatever its type.
+trait Slot: Any + Send + std::fmt::Debug {
+    fn join_into(&mut self, dict: &mut Dict, running: u64);
+    fn take_pending(&mut self, attempt: u64) -> Option<Box<dyn Any>>;
+}
+
+struct Typed<V> {
+    key: Key<V>,
+    committed: Option<V>,
+    pending: Option<V>,
+    /// The attempt that merged what is pending.
+    attempt: u64,
+}
+
+impl<V: Merge> Typed<V> {
+    #[inline(always)]
+    fn add(&mut self, attempt: u64, value: V) {
+        match &mut self.pending {
+            Some(pending) if self.attempt == attempt => pending.merge(value),
+            pending => {
+                let done = mem::replace(pending, Some(value));
+                self.attempt = attempt;
+                merge_option(&mut self.committed, done);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn merge_option<V: Merge>(into: &mut Option<V>, value: Option<V>) {
+    match (into, value) {
+        (Some(into), Some(value)) => into.merge(value),
+        (into, Some(value)) => *into = Some(value),
+        (_, None) => {}
+    }
+}
+
+impl<V: Value + Merge> Slot for Typed<V> {
+    fn join_into(&mut self, dict: &mut Dict, running: u64) {
+        if self.attempt < running {
+            let done = self.pending.take();
+            merge_option(&mut self.committed, done);
+        }
+        if let Some(value) = self.committed.take() {
+            dict.merge(self.key, value);
+        }
+    }
+
+    fn take_pending(&mut self, attempt: u64) -> Option<Box<dyn Any>> {
+        if self.attempt != attempt {
+            return None;
+        }
+        Some(Box::new(self.pending.take()?))
+    }
+}
+
+impl<V> std::fmt::Debug for Typed<V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Typed").field("key", &self.key).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,194 @@
+//! A lock whose owner pays no fence and no read-modify-write.
+//!
+//! One thread, the *owner*, enters all the time; others, *visitors*, seldom. The owner raises `own`
+//! with a plain store and looks at `want`; a visitor raises `want`, runs the heavy barrier and waits
+//! until `own` has fallen. The steps and the hazards H1 to H3 are told in `engine/README.md`.
+
+use std::{fmt, sync::Arc};
+
+use crossbeam_utils::CachePadded;
+
+use crate::sync::{AtomicBool, Barrier, Ordering, UnsafeCell, spin_loop, thread};
+
+/// How often a thread looks again before it lets others run: the other side may be preempted.
+const SPINS_BEFORE_YIELD: u32 = 100;
+
+/// How often a visitor that only tries looks at `own` before it gives up.
+const SPINS_BEFORE_BUSY: u32 = 200;
+
+struct Biased<T> {
+    barrier: Barrier,
+    own: AtomicBool,
+    value: UnsafeCell<T>,
+    /// On a line of its own: visitors hammer it, the owner only reads it.
+    want: CachePadded<AtomicBool>,
+}
+
+// SAFETY: `value` is reached only inside the critical section, which excludes all but one thread.
+unsafe impl<T: Send> Sync for Biased<T> {}
+
+/// Makes a lock around `value`: the handle of its owner and one that visitors share.
+pub(crate) fn biased<T>(barrier: Barrier, value: T) -> (Owner<T>, Visitor<T>) {
+    let lock = Arc::new(Biased {
+        barrier,
+        own: AtomicBool::new(false),
+        value: UnsafeCell::new(value),
+        want: CachePadded::new(AtomicBool::new(false)),
+    });
+    (Owner { lock: Arc::clone(&lock) }, Visitor { lock })
+}
+
+/// The owner's handle. There is one, and entering takes it by `&mut`: the owner is one thread at a
+/// time and cannot enter twice.
+pub(crate) struct Owner<T> {
+    lock: Arc<Biased<T>>,
+}
+
+impl<T> Owner<T> {
+    /// Runs `f` alone with the value.
+    #[inline(always)]
+    pub(crate) fn with<O>(&mut self, f: impl FnOnce(&mut T) -> O) -> O {
+        self.lock.enter();
+        let exit = OwnerExit(&self.lock.own);
+        let out = self.lock.value.with_mut(|value| {
+            // SAFETY: `enter` returned, so no visitor is inside, and `&mut self` is the only owner.
+            f(unsafe { &mut *value })
+        });
+        drop(exit);
+        out
+    }
+}
+
+/// Lowers `own`, also when the critical section panics (an allocation may fail).
+struct OwnerExit<'a>(&'a AtomicBool);
+
+impl Drop for OwnerExit<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // Release: whoever sees `own` fallen also sees what was done under it.
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+impl<T> Biased<T> {
+    #[inline(always)]
+    fn enter(&self) {
+        // Relaxed is enough: the light barrier orders this store before the load of `want` (H1).
+        self.own.store(true, Ordering::Relaxed);
+        self.barrier.light();
+        // Acquire: what the last visitor did is seen by the owner.
+        if self.want.load(Ordering::Acquire) {
+            self.give_way();
+        }
+    }
+
+    /// Stands back while a visitor wants in. After each wait the whole of `enter` is done again: a
+    /// second visitor may have raised `want` in the meantime (H2).
+    #[cold]
+    #[inline(never)]
+    fn give_way(&self) {
+        loop {
+            self.own.store(false, Ordering::Release);
+            wait_while(|| self.want.load(Ordering::Acquire));
+            self.own.store(true, Ordering::Relaxed);
+            self.barrier.light();
+            if !self.want.load(Ordering::Acquire) {
+                return;
+            }
+        }
+    }
+}
+
+/// A handle for everybody else.
+pub(crate) struct Visitor<T> {
+    lock: Arc<Biased<T>>,
+}
+
+impl<T> Clone for Visitor<T> {
+    fn clone(&self) -> Self {
+        Self { lock: Arc::clone(&self.lock) }
+    }
+}
+
+impl<T> Visitor<T> {
+    /// Runs `f` alone with the value; `None` when another visitor is inside or the owner does not
+    /// leave soon (it may be preempted).
+    pub(crate) fn try_with<O>(&self, f: impl FnOnce(&mut T) -> O) -> Option<O> {
+        let visit = Visit::try_begin(&self.lock)?;
+        let mut looks = 0;
+        while self.lock.own.load(Ordering::Acquire) {
+            looks += 1;
+            if looks == SPINS_BEFORE_BUSY {
+                return None;
+            }
+            spin_loop();
+        }
+        Some(visit.run(f))
+    }
+
+    /// Runs `f` alone with the value, however long the owner and other visitors take.
+    pub(crate) fn with<O>(&self, f: impl FnOnce(&mut T) -> O) -> O {
+        let visit = loop {
+            match Visit::try_begin(&self.lock) {
+                Some(visit) => break visit,
+                None => wait_while(|| self.lock.want.load(Ordering::Relaxed)),
+            }
+        };
+        wait_while(|| self.lock.own.load(Ordering::Acquire));
+        visit.run(f)
+    }
+}
+
+/// `want` is up and ours; it falls when this is dropped.
+struct Visit<'a, T>(&'a Biased<T>);
+
+impl<'a, T> Visit<'a, T> {
+    fn try_begin(lock: &'a Biased<T>) -> Option<Self> {
+        // A swap, not a store: it keeps visitors from each other (H3). The load in front of it
+        // spares the line when somebody is inside already.
+        if lock.want.load(Ordering::Relaxed) || lock.want.swap(true, Ordering::SeqCst) {
+            return None;
+        }
+        lock.barrier.heavy();
+        Some(Self(lock))
+    }
+
+    /// Must be called after `own` has been seen down.
+    fn run<O>(self, f: impl FnOnce(&mut T) -> O) -> O {
+        self.0.value.with_mut(|value| {
+            // SAFETY: `want` is ours, so no other visitor is inside; `own` was seen down after the
+            // heavy barrier, so the owner will see `want` before it enters again.
+            f(unsafe { &mut *value })
+        })
+    }
+}
+
+impl<T> Drop for Visit<'_, T> {
+    fn drop(&mut self) {
+        self.0.want.store(false, Ordering::Release);
+    }
+}
+
+fn wait_while(held: impl Fn() -> bool) {
+    let mut looks = 0;
+    while held() {
+        looks += 1;
+        if looks < SPINS_BEFORE_YIELD {
+            spin_loop();
+        } else {
+            thread::yield_now();
+        }
+    }
+}
+
+impl<T> fmt::Debug for Owner<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Owner").finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for Visitor<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Visitor").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,155 @@
+//! What the workers of one run share.
+
+use std::sync::Arc;
+
+use crossbeam_utils::CachePadded;
+
+use super::{
+    idle::Epochs,
+    queue::{Order, Queue, Stealer as _},
+    stop::Stop,
+    tally::Tally,
+    wake::Sleepers,
+};
+use crate::{
+    dict::{Merges, SharedDict},
+    failure::Failure,
+    runner::ParallelTaskRunner,
+    sync::{AtomicU64, Barrier, Mutex, Ordering},
+};
+
+/// What one run consists of, seen by all its workers.
+pub(crate) struct Crew<'r, R: ParallelTaskRunner, Q: Queue<R::Task>> {
+    pub(super) runner: &'r R,
+    pub(super) dict: SharedDict,
+    pub(super) stop: Arc<Stop>,
+    pub(super) barrier: Barrier,
+    pub(super) epochs: Epochs,
+    pub(super) sleepers: Sleepers,
+    pub(super) stealers: Box<[Q::Stealer]>,
+    pub(super) counts: Box<[CachePadded<Counts>]>,
+    pub(super) failures: Mutex<Failures>,
+    seats: Box<[Mutex<Option<Seat<Q>>>]>,
+    outcomes: Mutex<Vec<Outcome<R::Task>>>,
+}
+
+/// What belongs to one worker alone; it takes it when it starts.
+pub(super) struct Seat<Q> {
+    pub(super) queue: Q,
+    pub(super) merges: Merges,
+}
+
+/// How many tasks one worker has posted and brought to an end: plain stores, summed by whoever asks.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) posted: AtomicU64,
+    pub(super) finished: AtomicU64,
+    pub(super) dead: AtomicU64,
+}
+
+/// What a worker leaves behind.
+pub(super) struct Outcome<T> {
+    pub(super) tally: Tally,
+    /// Tasks that an interrupt kept from running.
+    pub(super) left: Vec<T>,
+}
+
+/// The failures of a run: the first ones in full, the others as a number.
+#[derive(Debug, Default)]
+pub(crate) struct Failures {
+    pub(crate) first: Vec<Failure>,
+}
+
+/// How many failures are kept in full.
+const KEPT_FAILURES: usize = 100;
+
+impl Failures {
+    pub(super) fn add(&mut self, failure: Failure) {
+        if self.first.len() < KEPT_FAILURES {
+            self.first.push(failure);
+        }
+    }
+}
+
+/// What happened to the tasks of a run, in numbers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Totals {
+    pub(crate) posted: u64,
+    pub(crate) finished: u64,
+    pub(crate) dead: u64,
+}
+
+impl<'r, R: ParallelTaskRunner, Q: Queue<R::Task>> Crew<'r, R, Q> {
+    pub(super) fn new(
+        runner: &'r R,
+        workers: usize,
+        order: Order,
+        barrier: Barrier,
+        stop: Arc<Stop>,
+    ) -> Self {
+        let (dict, merges) = SharedDict::new(workers, barrier);
+        let (queues, stealers): (Vec<_>, Vec<_>) =
+            (0..workers).map(|_| Q::new(order, barrier)).unzip();
+        let seats = queues.into_iter().zip(merges);
+        Self {
+            runner,
+            dict,
+            stop,
+            barrier,
+            epochs: Epochs::new(workers),
+            sleepers: Sleepers::new(workers),
+            stealers: stealers.into(),
+            counts: (0..workers).map(|_| CachePadded::default()).collect(),
+            failures: Mutex::new(Failures::default()),
+            seats: seats.map(|(queue, merges)| Mutex::new(Some(Seat { queue, merges }))).collect(),
+            outcomes: Mutex::new(Vec::new()),
+        }
+    }
+
+    pub(super) fn workers(&self) -> usize {
+        self.stealers.len()
+    }
+
+    pub(super) fn take_seat(&self, worker: usize) -> Seat<Q> {
+        self.seats[worker].lock().take().expect("a worker starts once")
+    }
+
+    pub(super) fn hand_in(&self, outcome: Outcome<R::Task>) {
+        self.outcomes.lock().push(outcome);
+    }
+
+    pub(super) fn take_outcomes(&self) -> Vec<Outcome<R::Task>> {
+        std::mem::take(&mut self.outcomes.lock())
+    }
+
+    /// Whether somebody other than `worker` has a task to give away.
+    pub(super) fn others_show_work(&self, worker: usize) -> bool {
+        self.victims(worker, 0).any(|victim| self.stealers[victim].shows_work())
+    }
+
+    /// The other workers, starting with another one for each `turn`.
+    pub(super) fn victims(&self, worker: usize, turn: usize) -> impl Iterator<Item = usize> {
+        let workers = self.workers();
+        let first = worker + turn % workers;
+        (0..workers).map(move |step| (first + step) % workers).filter(move |&it| it != worker)
+    }
+
+    /// The end rule: all idle, all queues empty, seen twice without a change.
+    pub(super) fn is_quiescent(&self) -> bool {
+        self.epochs.quiescent(|| self.stealers.iter().all(|queue| !queue.shows_work()))
+    }
+
+    /// Sums what all workers have counted.
+    ///
+    /// What has come to an end is summed first and what was posted second: a task is posted before it
+    /// ends, so the sums can never say that more ended than was posted (hazard H10). While workers
+    /// run the numbers are a little behind; at the end they are exact.
+    pub(super) fn totals(&self) -> Totals {
+        let sum = |count: fn(&Counts) -> &AtomicU64| {
+            self.counts.iter().map(|counts| count(counts).load(Ordering::Acquire)).sum()
+        };
+        let finished = sum(|counts| &counts.finished);
+        let dead = sum(|counts| &counts.dead);
+        Totals { finished, dead, posted: sum(|counts| &counts.posted) }
+    }
+}

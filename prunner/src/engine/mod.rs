@@ -1,0 +1,99 @@
+//! The engine on threads: nothing is serialized, a task is the program's own value.
+//!
+//! `README.md` beside this file tells the protocol in numbered steps and names its hazards; the
+//! comments of the code refer to both.
+
+pub(crate) mod biased;
+mod crew;
+mod idle;
+pub(crate) mod queue;
+mod search;
+pub(crate) mod stop;
+mod tally;
+mod times;
+mod wake;
+mod worker;
+
+pub(crate) use tally::Row;
+pub(crate) use times::Times;
+
+use std::{sync::Arc, thread};
+
+use crew::Crew;
+pub(crate) use crew::{Failures, Totals};
+use queue::{BiasedQueue, DequeQueue, Order, Queue};
+use stop::Stop;
+use worker::Worker;
+
+use crate::{dict::Dict, failure::Cause, runner::ParallelTaskRunner, sync::Barrier};
+
+/// How a run on threads is set up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setup {
+    pub(crate) workers: usize,
+    pub(crate) order: Order,
+    pub(crate) membarrier: bool,
+}
+
+/// What is known when the last worker has stopped.
+pub(crate) struct Finished {
+    /// How `begin` ended.
+    pub(crate) begin: Result<(), Cause>,
+    pub(crate) totals: Totals,
+    /// Tasks that were still queued when the run was stopped.
+    pub(crate) left: u64,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) failures: Failures,
+    pub(crate) dict: Dict,
+    /// How many workers were really started.
+    pub(crate) started: usize,
+}
+
+/// Runs `begin` and all tasks; the calling thread is worker 0.
+pub(crate) fn run<R: ParallelTaskRunner>(runner: &R, setup: Setup, stop: &Arc<Stop>) -> Finished {
+    let barrier = if setup.membarrier { Barrier::detect() } else { Barrier::Fence };
+    match barrier {
+        Barrier::Membarrier => run_on::<R, BiasedQueue<R::Task>>(runner, setup, barrier, stop),
+        Barrier::Fence => run_on::<R, DequeQueue<R::Task>>(runner, setup, barrier, stop),
+    }
+}
+
+fn run_on<R: ParallelTaskRunner, Q: Queue<R::Task>>(
+    runner: &R,
+    setup: Setup,
+    barrier: Barrier,
+    stop: &Arc<Stop>,
+) -> Finished {
+    let crew = Crew::<R, Q>::new(runner, setup.workers, setup.order, barrier, Arc::clone(stop));
+    let begin = thread::scope(|scope| {
+        let mut caller = Worker::sit_down(&crew, scope, 0);
+        let begin = caller.begin();
+        caller.work();
+        begin
+    });
+    sum_up(&crew, begin)
+}
+
+/// Closes the books: the ledger must balance, whatever happened.
+fn sum_up<R: ParallelTaskRunner, Q: Queue<R::Task>>(
+    crew: &Crew<'_, R, Q>,
+    begin: Result<(), Cause>,
+) -> Finished {
+    let totals = crew.totals();
+    let outcomes = crew.take_outcomes();
+    let started = outcomes.len();
+    let mut left = 0;
+    let mut rows = Vec::new();
+    for outcome in outcomes {
+        left += outcome.left.len() as u64;
+        outcome.left.into_iter().for_each(crate::failure::drop_quietly);
+        rows.extend(outcome.tally.into_rows());
+    }
+    debug_assert_eq!(
+        totals.posted,
+        totals.finished + totals.dead + left,
+        "the ledger does not balance: the end rule is broken"
+    );
+    let failures = std::mem::take(&mut *crew.failures.lock());
+    Finished { begin, totals, left, rows, failures, dict: crew.dict.finish(), started }
+}

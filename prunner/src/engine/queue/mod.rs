@@ -1,0 +1,59 @@
+//! What a worker's queue is: the owner commits and takes at one end, thieves take the oldest half.
+//!
+//! Two implementations: [`BiasedQueue`] where the machine has `membarrier(2)`, and [`DequeQueue`]
+//! everywhere else.
+
+mod biased_queue;
+mod deque_queue;
+mod lanes;
+
+pub(crate) use biased_queue::BiasedQueue;
+pub(crate) use deque_queue::DequeQueue;
+
+use crate::{effects::Posts, sync::Barrier};
+
+/// In which order a worker takes the tasks of its own queue.
+///
+/// Thieves take the oldest tasks either way. The order is a preference, not a promise: with more
+/// than one worker tasks run side by side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Order {
+    /// Newest first: follow-ups run before older tasks, so that memory stays as small as the depth
+    /// of the work, not its breadth.
+    #[default]
+    Lifo,
+    /// Oldest first: tasks run roughly in the order in which they were posted.
+    Fifo,
+}
+
+/// The owner's side of a queue.
+pub(crate) trait Queue<T>: Send + Sized {
+    /// What everybody else holds of it.
+    type Stealer: Stealer;
+
+    /// Makes an empty queue and the handle for thieves.
+    fn new(order: Order, barrier: Barrier) -> (Self, Self::Stealer);
+
+    /// Publishes `posts` (which is left empty) and takes the next task to run.
+    fn commit(&mut self, posts: &mut Posts<T>) -> Option<T>;
+
+    /// Publishes `posts` (which is left empty).
+    fn publish(&mut self, posts: &mut Posts<T>);
+
+    /// Moves the oldest half of the victim's tasks into this queue, which must be empty, and
+    /// returns the oldest of them to be run at once.
+    ///
+    /// `None` when the victim has nothing left or cannot be reached now.
+    fn steal_from(&mut self, victim: &Self::Stealer) -> Option<T>;
+
+    /// Takes whatever is left; for the teardown.
+    fn drain(&mut self) -> Vec<T>;
+}
+
+/// What other workers see of a queue.
+pub(crate) trait Stealer: Send + Sync {
+    /// Whether there is something to take. Acquire: a thief that emptied the queue was busy before
+    /// it took, and whoever sees the queue empty sees that (see `engine/README.md`, step 6).
+    fn shows_work(&self) -> bool;
+}

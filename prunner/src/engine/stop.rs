@@ -1,0 +1,66 @@
+//! What ends a run: the last task, an interrupt, or a failed `begin`.
+
+use crate::sync::{AtomicBool, AtomicU64, Ordering};
+
+/// Whether workers go on. It leaves [`GOING`](Phase) once and never comes back.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    phase: AtomicU64,
+    interrupted: AtomicBool,
+}
+
+/// Why workers stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub(crate) enum Phase {
+    /// They do not.
+    Going = 0,
+    /// All tasks are finished.
+    Done,
+    /// Running handlers finish, nothing new starts.
+    Draining,
+}
+
+impl Stop {
+    pub(crate) fn new() -> Self {
+        Self { phase: AtomicU64::new(Phase::Going as u64), interrupted: AtomicBool::new(false) }
+    }
+
+    /// One load of a line that hardly ever changes: this is asked before every task.
+    #[inline(always)]
+    pub(crate) fn is_going(&self) -> bool {
+        self.phase.load(Ordering::Relaxed) == Phase::Going as u64
+    }
+
+    /// Says that all tasks are finished.
+    pub(crate) fn done(&self) {
+        self.leave_going(Phase::Done);
+    }
+
+    /// Stops the run because of a failure. Parked workers are woken by the first worker that sees
+    /// it; one must be running, else the run is over.
+    pub(crate) fn drain(&self) {
+        self.leave_going(Phase::Draining);
+    }
+
+    /// Stops the run because the user wants it.
+    pub(crate) fn interrupt(&self) {
+        self.interrupted.store(true, Ordering::Release);
+        self.drain();
+    }
+
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Acquire)
+    }
+
+    fn leave_going(&self, phase: Phase) {
+        // Whoever comes second has nothing to say: a drained run is not done, and a finished one
+        // has nothing to drain.
+        let _ = self.phase.compare_exchange(
+            Phase::Going as u64,
+            phase as u64,
+            Ordering::SeqCst,
+            Ordering::Relaxed,
+        );
+    }
+}

@@ -1,0 +1,153 @@
+//! How long the tasks of one label take, measured so seldom that it costs nothing.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+/// Reading the clock twice must not cost more than about a hundredth of what is measured: a task of
+/// this length or longer is measured every time, a shorter one so much more seldom.
+const ALWAYS: Duration = Duration::from_micros(5);
+
+/// Even the shortest tasks are measured now and then.
+const SELDOM: u64 = 256;
+
+/// How many times are kept as they are before a histogram is made.
+const FEW: usize = 8;
+
+/// A sample of durations: every long task, some of the short ones.
+#[derive(Clone, Debug)]
+pub(crate) struct Times {
+    /// The number of the task that is measured next.
+    next: u64,
+    few: Vec<u64>,
+    /// Nanoseconds; made when there are more than a few.
+    many: Option<Box<Histogram<u64>>>,
+    /// The sum of the measured durations, each weighted by the tasks it stands for, in nanoseconds.
+    weighted: u128,
+    /// The tasks that the weighted sum stands for.
+    weight: u64,
+    /// The task up to which durations are accounted for.
+    accounted: u64,
+}
+
+impl Times {
+    pub(crate) fn new() -> Self {
+        Self { next: 1, few: Vec::new(), many: None, weighted: 0, weight: 0, accounted: 0 }
+    }
+
+    /// Whether the `started`th task of this label is to be measured.
+    #[inline(always)]
+    pub(crate) fn is_due(&self, started: u64) -> bool {
+        started >= self.next
+    }
+
+    /// Notes how long the `started`th task took and decides which one is measured next.
+    pub(crate) fn add(&mut self, took: Duration, started: u64) {
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let stands_for = started - self.accounted;
+        self.accounted = started;
+        self.weight += stands_for;
+        self.weighted += u128::from(nanos) * u128::from(stands_for);
+        self.next = started + (ALWAYS.as_nanos() as u64 / nanos).clamp(1, SELDOM);
+        self.keep(nanos);
+    }
+
+    /// Adds what another worker has measured.
+    pub(crate) fn join(&mut self, other: &Times) {
+        self.weight += other.weight;
+        self.weighted += other.weighted;
+        other.few.iter().for_each(|&nanos| self.keep(nanos));
+        if let Some(theirs) = &other.many {
+            let mine = self.many.get_or_insert_with(new_histogram);
+            mine.add(&**theirs).expect("all histograms have the same bounds");
+        }
+    }
+
+    fn keep(&mut self, nanos: u64) {
+        match &mut self.many {
+            Some(many) => many.saturating_record(nanos),
+            None if self.few.len() < FEW => self.few.push(nanos),
+            None => {
+                let mut many = new_histogram();
+                self.few.drain(..).for_each(|nanos| many.saturating_record(nanos));
+                many.saturating_record(nanos);
+                self.many = Some(many);
+            }
+        }
+    }
+
+    /// How many tasks were measured.
+    pub(crate) fn samples(&self) -> u64 {
+        self.few.len() as u64 + self.many.as_ref().map_or(0, |many| many.len())
+    }
+
+    /// The mean over all tasks.
+    pub(crate) fn mean(&self) -> Option<Duration> {
+        let mean = self.weighted.checked_div(u128::from(self.weight))?;
+        Some(Duration::from_nanos(u64::try_from(mean).unwrap_or(u64::MAX)))
+    }
+
+    /// The duration that `quantile` (0.5 for the median) of the measured tasks did not exceed.
+    pub(crate) fn quantile(&self, quantile: f64) -> Option<Duration> {
+        let mut all = self.many.clone().unwrap_or_else(new_histogram);
+        self.few.iter().for_each(|&nanos| all.saturating_record(nanos));
+        let some = !all.is_empty();
+        some.then(|| Duration::from_nanos(all.value_at_quantile(quantile)))
+    }
+}
+
+/// One nanosecond to an hour, within one per cent.
+fn new_histogram() -> Box<Histogram<u64>> {
+    const HOUR: u64 = 3_600_000_000_000;
+    Box::new(Histogram::new_with_bounds(1, HOUR, 2).expect("the bounds are in order"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Feeds `tasks` durations as a worker would and returns what was sampled.
+    fn sampled(tasks: u64, took: impl Fn(u64) -> Duration) -> Times {
+        let mut times = Times::new();
+        for task in 1..=tasks {
+            if times.is_due(task) {
+                times.add(took(task), task);
+            }
+        }
+        times
+    }
+
+    #[test]
+    fn long_tasks_are_measured_every_time() {
+        let times = sampled(1000, |_| Duration::from_micros(10));
+        assert_eq!(times.samples(), 1000);
+        assert_eq!(times.mean(), Some(Duration::from_micros(10)));
+    }
+
+    #[test]
+    fn short_tasks_are_measured_seldom() {
+        let times = sampled(100_000, |_| Duration::from_nanos(5));
+        assert_eq!(times.samples(), 100_000_u64.div_ceil(SELDOM));
+        assert_eq!(times.mean(), Some(Duration::from_nanos(5)));
+    }
+
+    #[test]
+    fn few_and_many_samples_tell_the_same() {
+        for tasks in [1, 3, FEW as u64, FEW as u64 + 1, 50] {
+            let times = sampled(tasks, |_| Duration::from_millis(1));
+            let median = times.quantile(0.5).expect("there are samples").as_secs_f64();
+            assert!((median - 1e-3).abs() < 1e-5, "{tasks} tasks: {median}");
+        }
+        assert_eq!(Times::new().quantile(0.5), None);
+        assert_eq!(Times::new().mean(), None);
+    }
+
+    #[test]
+    fn joined_times_are_those_of_both() {
+        let mut times = sampled(3, |_| Duration::from_millis(1));
+        times.join(&sampled(100, |_| Duration::from_millis(3)));
+        assert_eq!(times.samples(), 103);
+        let mean = times.mean().expect("there are samples");
+        assert_eq!(mean.as_nanos(), (3 * 1_000_000 + 100 * 3_000_000) / 103);
+    }
+}

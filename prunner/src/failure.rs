@@ -1,0 +1,171 @@
+//! How a task died.
+
+use std::{any::Any, cell::Cell, fmt, panic, sync::Once, thread};
+
+use crate::runner::TaskError;
+
+/// How a task died: what it was and what went wrong.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    pub(crate) label: String,
+    pub(crate) data: Option<String>,
+    pub(crate) cause: Cause,
+    pub(crate) worker: usize,
+}
+
+impl Failure {
+    /// The label of the task.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// The data of the task, where it is `Debug`.
+    pub fn data(&self) -> Option<&str> {
+        self.data.as_deref()
+    }
+
+    /// The error with all its causes, or the panic's message.
+    pub fn message(&self) -> &str {
+        &self.cause.message
+    }
+
+    /// Whether the handler panicked.
+    pub fn is_panic(&self) -> bool {
+        self.cause.panicked
+    }
+
+    /// Where the handler panicked: file, line and column. `None` for an error, and for a panic when
+    /// the program has replaced the panic hook after the run started.
+    pub fn place(&self) -> Option<&str> {
+        self.cause.place.as_deref()
+    }
+
+    /// The number of the worker on which it happened.
+    pub fn worker(&self) -> usize {
+        self.worker
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.label)?;
+        match &self.data {
+            // A tuple variant's data has its parentheses already.
+            Some(data) if data.starts_with('(') => f.write_str(data)?,
+            Some(data) if data.starts_with('{') => write!(f, " {data}")?,
+            Some(data) => write!(f, "({data})")?,
+            None => {}
+        }
+        write!(f, ": {}", self.cause)
+    }
+}
+
+/// Why a handler, `begin` or `end` did not return `Ok`.
+#[derive(Clone, Debug)]
+pub(crate) struct Cause {
+    message: String,
+    panicked: bool,
+    place: Option<String>,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.panicked {
+            f.write_str("panicked")?;
+            if let Some(place) = &self.place {
+                write!(f, " at {place}")?;
+            }
+            f.write_str(": ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl Cause {
+    /// Runs `f`, a hook of the program or a handler, and tells why it failed.
+    pub(crate) fn of(f: impl FnOnce() -> Result<(), TaskError>) -> Result<(), Self> {
+        match panic::catch_unwind(panic::AssertUnwindSafe(f)) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(error.into()),
+            Err(payload) => Err(Self::panic(payload)),
+        }
+    }
+
+    /// What a caught panic says.
+    pub(crate) fn panic(payload: Box<dyn Any + Send>) -> Self {
+        let message = match payload.downcast_ref::<&str>() {
+            Some(text) => (*text).to_string(),
+            None => match payload.downcast_ref::<String>() {
+                Some(text) => text.clone(),
+                None => "with a value that is not a text".to_string(),
+            },
+        };
+        drop_quietly(payload);
+        Self { message, panicked: true, place: PLACE.take() }
+    }
+}
+
+impl From<TaskError> for Cause {
+    fn from(error: TaskError) -> Self {
+        Self { message: error.to_string(), panicked: false, place: None }
+    }
+}
+
+/// Drops a value of the program's whose destructor may panic, where a panic cannot be let through.
+pub(crate) fn drop_quietly<T>(value: T) {
+    let dropped = panic::catch_unwind(panic::AssertUnwindSafe(|| drop(value)));
+    if let Err(payload) = dropped {
+        log::error!("a destructor panicked: {}", Cause::panic_of_panic(payload));
+    }
+}
+
+impl Cause {
+    /// The panic of a destructor; what *its* payload does when dropped is nobody's business.
+    fn panic_of_panic(payload: Box<dyn Any + Send>) -> String {
+        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_string());
+        std::mem::forget(payload);
+        text.unwrap_or_else(|| "with a value that is not a text".to_string())
+    }
+}
+
+thread_local! {
+    /// Whether this thread runs handlers: its panics are noted.
+    static WATCHED: Cell<bool> = const { Cell::new(false) };
+    /// Where this thread panicked last.
+    static PLACE: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+/// While this lives, the places of this thread's panics are noted.
+///
+/// The payload that `catch_unwind` gives does not say where the panic was; only the panic hook is
+/// told. So the hook is wrapped once for the process, and whatever hook there was is still called.
+pub(crate) struct PanicWatch {
+    outer: bool,
+}
+
+impl PanicWatch {
+    pub(crate) fn begin() -> Self {
+        static WRAP: Once = Once::new();
+        // The hook cannot be changed by a thread that is panicking (a run inside a destructor).
+        if !thread::panicking() {
+            WRAP.call_once(wrap_hook);
+        }
+        Self { outer: WATCHED.replace(true) }
+    }
+}
+
+impl Drop for PanicWatch {
+    fn drop(&mut self) {
+        WATCHED.set(self.outer);
+    }
+}
+
+fn wrap_hook() {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if WATCHED.get() {
+            PLACE.set(info.location().map(ToString::to_string));
+        }
+        hook(info);
+    }));
+}

@@ -1,0 +1,78 @@
+#![doc = include_str!("../../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod call;
+mod context;
+mod dict;
+mod effects;
+mod engine;
+mod error;
+mod failure;
+mod message_loop;
+mod report;
+mod run;
+mod runner;
+#[cfg(feature = "ctrlc")]
+mod signal;
+mod sync;
+mod task;
+mod task_fn;
+
+pub use call::Call;
+pub use context::Context;
+pub use dict::{Append, Counter, Dict, Entry, Key, Max, Merge, Min, ScopeLock, Sum, Value};
+pub use engine::queue::Order;
+pub use error::Error;
+pub use failure::Failure;
+pub use message_loop::{
+    DictHandle, MessageLoop, dict, flush, global_lock, merge, post_task, post_task_with,
+};
+pub use prunner_macros::{Labeled, task};
+pub use report::{LabelReport, Ledger, Report};
+pub use run::Runner;
+pub use runner::{ParallelTaskRunner, TaskError, TaskResult};
+pub use task::{Labeled, Priority, Task};
+pub use task_fn::{IntoTaskResult, LoopHook, TaskArgs, TaskFn};
+
+/// What the macros expand to.
+#[doc(hidden)]
+pub mod __private {
+    use crate::{TaskArgs, TaskFn};
+
+    /// Fails to compile when `F` cannot be posted with `A`.
+    pub const fn assert_task<M, A: TaskArgs, F: TaskFn<M, A>>(_: &F) {}
+
+    /// Writes a value that may be `Debug`, by the trick of two methods with one name: the one that
+    /// needs fewer references wins where its bound holds.
+    pub struct MaybeDebug<'a, T: ?Sized>(pub &'a T);
+
+    /// For values that are `Debug`.
+    pub trait IsDebug<'a> {
+        /// The value, to be shown.
+        fn shown(&self) -> &'a dyn std::fmt::Debug;
+    }
+
+    impl<'a, T: std::fmt::Debug> IsDebug<'a> for MaybeDebug<'a, T> {
+        fn shown(&self) -> &'a dyn std::fmt::Debug {
+            self.0
+        }
+    }
+
+    /// For all other values.
+    pub trait IsNotDebug {
+        /// A placeholder.
+        fn shown(&self) -> &'static dyn std::fmt::Debug;
+    }
+
+    impl<T: ?Sized> IsNotDebug for &MaybeDebug<'_, T> {
+        fn shown(&self) -> &'static dyn std::fmt::Debug {
+            struct Unknown;
+            impl std::fmt::Debug for Unknown {
+                fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.write_str("_")
+                }
+            }
+            &Unknown
+        }
+    }
+}

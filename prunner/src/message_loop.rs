@@ -1,0 +1,344 @@
+//! The message loop: plain functions are posted and run, without a type for the tasks.
+
+use std::{any::Any, cell::Cell, fmt, ptr::NonNull};
+
+use crate::{
+    call::{Call, short_name},
+    context::Context,
+    dict::{Dict, Key, Merge, ScopeLock, Value},
+    runner::{ParallelTaskRunner, TaskResult},
+    task::Priority,
+    task_fn::{LoopHook, TaskArgs, TaskFn, missing_state},
+};
+
+/// A program whose tasks are calls of plain functions: see [`post_task`].
+///
+/// ```
+/// use prunner::{Key, MessageLoop, Runner, Sum, dict, merge, post_task};
+///
+/// const SUM: Key<Sum<u64>> = Key::new("sum");
+///
+/// fn begin() {
+///     for n in 1..=10 {
+///         post_task(square, n);
+///     }
+/// }
+/// fn square(n: u64) {
+///     merge(SUM, Sum(n * n));
+/// }
+/// fn end() {
+///     assert_eq!(dict().get(SUM), Some(Sum(385)));
+/// }
+///
+/// Runner::new(MessageLoop::new(begin, end)).start()?;
+/// # Ok::<(), prunner::Error>(())
+/// ```
+pub struct MessageLoop<S = ()> {
+    begin: Hook,
+    end: Hook,
+    state: S,
+}
+
+/// `begin` or `end`, whose state is known when it is called.
+type Hook = Box<dyn Fn(&dyn Any) -> TaskResult + Send + Sync>;
+
+impl MessageLoop {
+    /// A message loop that begins and ends with these functions; each may return nothing or a
+    /// [`TaskResult`].
+    pub fn new<B, E, M, N>(begin: B, end: E) -> Self
+    where
+        B: LoopHook<M>,
+        E: LoopHook<N>,
+    {
+        Self {
+            begin: Box::new(move |state| begin.call(state)),
+            end: Box::new(move |state| end.call(state)),
+            state: (),
+        }
+    }
+
+    /// Gives the loop a state: methods of it can be posted and be `begin` and `end`. Each worker
+    /// has it once; a task is only a function and its arguments.
+    ///
+    /// ```
+    /// use prunner::{Key, MessageLoop, Runner, Sum, dict, merge, post_task};
+    ///
+    /// const SUM: Key<Sum<u64>> = Key::new("sum");
+    ///
+    /// struct Scale { factor: u64 }
+    ///
+    /// impl Scale {
+    ///     fn begin(&self) {
+    ///         post_task(Scale::add, 2);
+    ///         post_task(Scale::add, 3);
+    ///     }
+    ///     fn add(&self, n: u64) {
+    ///         merge(SUM, Sum(self.factor * n));
+    ///     }
+    ///     fn end(&self) {
+    ///         assert_eq!(dict().get(SUM), Some(Sum(50)));
+    ///     }
+    /// }
+    ///
+    /// let program = MessageLoop::new(Scale::begin, Scale::end).with_state(Scale { factor: 10 });
+    /// Runner::new(program).start()?;
+    /// # Ok::<(), prunner::Error>(())
+    /// ```
+    pub fn with_state<S: Send + Sync + 'static>(self, state: S) -> MessageLoop<S> {
+        MessageLoop { begin: self.begin, end: self.end, state }
+    }
+}
+
+impl<S: Send + Sync + 'static> ParallelTaskRunner for MessageLoop<S> {
+    type Task = Call;
+
+    fn begin(&self, cx: &mut Context<'_, Call>) -> TaskResult {
+        Frame::running(cx, &self.state).enter(|| (self.begin)(&self.state))
+    }
+
+    #[inline]
+    fn run(&self, call: &Call, cx: &mut Context<'_, Call>) -> TaskResult {
+        Frame::running(cx, &self.state).enter(|| call.run(&self.state))
+    }
+
+    fn end(&self, dict: &Dict) -> TaskResult {
+        Frame { cx: Cell::new(None), end: Some(dict), state: &self.state }
+            .enter(|| (self.end)(&self.state))
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for MessageLoop<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageLoop").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+/// Posts a call of `function` with `args`: a follow-up of the task that runs on this thread.
+///
+/// `args` is the argument of a function of one argument, a tuple for one of several, `()` for one
+/// of none. The function returns nothing or a [`TaskResult`]; it may be a method of the loop's
+/// [state](MessageLoop::with_state), or a closure.
+///
+/// ```
+/// # use prunner::{TaskResult, post_task};
+/// fn fetch(url: String) -> TaskResult { Ok(()) }
+/// fn add(a: u64, b: u64) {}
+///
+/// fn begin() {
+///     post_task(fetch, "a.example".to_string());
+///     post_task(add, (1, 2));
+///     post_task(|n: u32| println!("{n}"), 3);
+/// }
+/// # prunner::Runner::new(prunner::MessageLoop::new(begin, || ())).start()?;
+/// # Ok::<(), prunner::Error>(())
+/// ```
+///
+/// # Panics
+///
+/// Outside a message loop's `begin` and tasks, and for a method of another type than the loop's
+/// state.
+#[inline]
+pub fn post_task<M, A: TaskArgs, F: TaskFn<M, A>>(function: F, args: A) {
+    with_frame("post_task", |frame| {
+        frame.check_state::<M, A, F>();
+        frame.with_context("post_task", |cx| cx.post(Call::new(function, args)));
+    });
+}
+
+/// [`post_task`] with a priority.
+///
+/// # Panics
+///
+/// As [`post_task`] does.
+pub fn post_task_with<M, A: TaskArgs, F: TaskFn<M, A>>(priority: Priority, function: F, args: A) {
+    with_frame("post_task_with", |frame| {
+        frame.check_state::<M, A, F>();
+        let post = |cx: &mut Context<'_, Call>| cx.post_with(priority, Call::new(function, args));
+        frame.with_context("post_task_with", post);
+    });
+}
+
+/// Merges `value` into an entry of the dict: [`Context::merge`] for functions.
+///
+/// # Panics
+///
+/// Outside a message loop's `begin` and tasks.
+#[inline]
+pub fn merge<V: Value + Merge>(key: Key<V>, value: V) {
+    with_frame("merge", |frame| frame.with_context("merge", |cx| cx.merge(key, value)));
+}
+
+/// Waits for the dict's lock and takes it: [`Context::lock`] for functions.
+///
+/// # Panics
+///
+/// Outside a message loop's `begin` and tasks, and when this task holds the lock already.
+pub fn global_lock() -> ScopeLock {
+    with_frame("global_lock", |frame| frame.with_context("global_lock", |cx| cx.lock()))
+}
+
+/// Publishes what has been posted and merged so far: [`Context::flush`] for functions.
+///
+/// # Panics
+///
+/// Outside a message loop's `begin` and tasks.
+pub fn flush() {
+    with_frame("flush", |frame| frame.with_context("flush", |cx| cx.flush()));
+}
+
+/// The dict of the run on this thread.
+///
+/// # Panics
+///
+/// Outside a message loop.
+pub fn dict() -> DictHandle {
+    with_frame("dict", |_| DictHandle { here: std::marker::PhantomData })
+}
+
+/// The dict, reached from plain functions.
+///
+/// Each call takes the lock for itself, so two calls are not one step: for read-modify-write take
+/// [`global_lock`]. In `end`, which runs alone and last, it can only be read.
+pub struct DictHandle {
+    /// It belongs to this thread's run.
+    here: std::marker::PhantomData<*const ()>,
+}
+
+impl DictHandle {
+    /// A copy of the value. In `end` this is the truth; in the middle of a run **it may be stale**,
+    /// and merges that nobody has joined yet are missing.
+    ///
+    /// # Panics
+    ///
+    /// Outside a message loop, and when this task holds the lock: read through the guard.
+    pub fn get<V: Value + Clone>(&self, key: Key<V>) -> Option<V> {
+        with_frame("dict().get", |frame| match frame.end {
+            Some(dict) => dict.get(key),
+            None => frame.with_context("dict().get", |cx| cx.get(key)),
+        })
+    }
+
+    /// Sets the value and returns the one that was there.
+    ///
+    /// # Panics
+    ///
+    /// Outside a message loop's `begin` and tasks, and when this task holds the lock: write through
+    /// the guard.
+    pub fn insert<V: Value>(&self, key: Key<V>, value: V) -> Option<V> {
+        global_lock().insert(key, value)
+    }
+
+    /// Takes the value out.
+    ///
+    /// # Panics
+    ///
+    /// As [`insert`](DictHandle::insert) does.
+    pub fn remove<V: Value>(&self, key: Key<V>) -> Option<V> {
+        global_lock().remove(key)
+    }
+}
+
+impl fmt::Debug for DictHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DictHandle").finish_non_exhaustive()
+    }
+}
+
+thread_local! {
+    /// The hook or task that runs on this thread, or null.
+    static CURRENT: Cell<*const Frame<'static>> = const { Cell::new(std::ptr::null()) };
+}
+
+/// What the functions of this module reach while a hook or a task runs on this thread.
+struct Frame<'a> {
+    /// The context; taken out while it is used, because a program's `merge` or `clone` might call
+    /// back into this module.
+    cx: Cell<Option<NonNull<Context<'a, Call>>>>,
+    /// The dict, in `end`.
+    end: Option<&'a Dict>,
+    state: &'a dyn Any,
+}
+
+impl<'a> Frame<'a> {
+    #[inline(always)]
+    fn running(cx: &'a mut Context<'_, Call>, state: &'a dyn Any) -> Self {
+        let cx = NonNull::from(cx).cast::<Context<'a, Call>>();
+        Self { cx: Cell::new(Some(cx)), end: None, state }
+    }
+
+    /// Runs `f` with this frame as the thread's current one; frames of nested runs stack up.
+    #[inline(always)]
+    fn enter(&self, f: impl FnOnce() -> TaskResult) -> TaskResult {
+        struct Restore(*const Frame<'static>);
+        impl Drop for Restore {
+            #[inline(always)]
+            fn drop(&mut self) {
+                CURRENT.set(self.0);
+            }
+        }
+        let _restore = Restore(CURRENT.replace(std::ptr::from_ref(self).cast()));
+        f()
+    }
+
+    /// Lends the context to `f`.
+    #[inline(always)]
+    fn with_context<O>(
+        &self,
+        what: &'static str,
+        f: impl FnOnce(&mut Context<'a, Call>) -> O,
+    ) -> O {
+        struct PutBack<'f, 'a>(&'f Frame<'a>, NonNull<Context<'a, Call>>);
+        impl Drop for PutBack<'_, '_> {
+            #[inline(always)]
+            fn drop(&mut self) {
+                self.0.cx.set(Some(self.1));
+            }
+        }
+        let Some(cx) = self.cx.take() else { self.no_context(what) };
+        let mut back = PutBack(self, cx);
+        // SAFETY: `running` got the context as `&mut` for as long as the frame lives, the frame lives
+        // while it is current, and `take` has made this the only way to it.
+        f(unsafe { back.1.as_mut() })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn no_context(&self, what: &str) -> ! {
+        if self.end.is_some() {
+            panic!(
+                "{what} called in `end`: no task runs any more and nobody else can touch the dict; \
+                 read it with dict().get(..)"
+            );
+        }
+        panic!("{what} called inside another call of the message loop, from a Merge or Clone");
+    }
+
+    /// A method must be of this loop's state, which its function item does not show.
+    #[inline(always)]
+    fn check_state<M, A: TaskArgs, F: TaskFn<M, A>>(&self) {
+        if let Some(wanted) = F::state()
+            && !(wanted.is)(self.state)
+        {
+            panic!("cannot post {}: {}", short_name::<F>(), missing_state((wanted.name)()));
+        }
+    }
+}
+
+#[inline(always)]
+fn with_frame<O>(what: &'static str, f: impl FnOnce(&Frame<'_>) -> O) -> O {
+    let frame = CURRENT.get();
+    if frame.is_null() {
+        outside(what);
+    }
+    // SAFETY: a frame is current only inside its `enter`, on this thread, so it lives.
+    f(unsafe { &*frame })
+}
+
+#[cold]
+#[inline(never)]
+fn outside(what: &str) -> ! {
+    panic!(
+        "{what} called outside a message loop: it works in `begin`, `end` and the tasks of \
+         Runner::new(MessageLoop::new(begin, end)).start(), on the thread that runs them"
+    );
+}

@@ -1,0 +1,229 @@
+//! What a run tells when it is over.
+
+mod table;
+
+use std::{fmt, time::Duration};
+
+use crate::{
+    dict::Dict,
+    engine::{Finished, Row, Times},
+    failure::Failure,
+};
+
+/// Everything about a run that is over: the ledger, counts and times by label, failures, the dict.
+///
+/// `Display` prints it for a terminal.
+#[derive(Debug)]
+pub struct Report {
+    ledger: Ledger,
+    labels: Vec<LabelReport>,
+    failures: Vec<Failure>,
+    dict: Dict,
+    elapsed: Duration,
+    workers: usize,
+    started: usize,
+}
+
+/// What happened to the tasks of a run: `posted = finished + dead + left`, always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ledger {
+    /// Tasks that were posted.
+    pub posted: u64,
+    /// Tasks whose handler returned `Ok`.
+    pub finished: u64,
+    /// Tasks that failed for good.
+    pub dead: u64,
+    /// Tasks that never started because the run was stopped.
+    pub left: u64,
+}
+
+impl fmt::Display for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { posted, finished, dead, left } = self;
+        write!(f, "posted {posted} = finished {finished} + dead {dead}")?;
+        if *left > 0 {
+            write!(f, " + left {left}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The tasks of one label.
+#[derive(Clone, Debug)]
+pub struct LabelReport {
+    label: String,
+    finished: u64,
+    dead: u64,
+    times: Times,
+}
+
+impl LabelReport {
+    /// The label.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// How many of its tasks finished.
+    pub fn finished(&self) -> u64 {
+        self.finished
+    }
+
+    /// How many of its tasks died.
+    pub fn dead(&self) -> u64 {
+        self.dead
+    }
+
+    /// How long its handlers took on average, if any has run.
+    ///
+    /// Tasks of 5 us and more are measured every time; shorter ones the more seldom the shorter they
+    /// are, down to one in 256, so that measuring costs next to nothing.
+    pub fn mean(&self) -> Option<Duration> {
+        self.times.mean()
+    }
+
+    /// The duration that this share of its measured handlers did not exceed, within 1 %: 0.5 for the
+    /// median, 1.0 for the longest.
+    pub fn quantile(&self, share: f64) -> Option<Duration> {
+        self.times.quantile(share)
+    }
+
+    /// How many of its handlers were measured.
+    pub fn measured(&self) -> u64 {
+        self.times.samples()
+    }
+}
+
+impl Report {
+    pub(crate) fn new(finished: Finished, elapsed: Duration, workers: usize) -> Self {
+        let totals = finished.totals;
+        Self {
+            ledger: Ledger {
+                posted: totals.posted,
+                finished: totals.finished,
+                dead: totals.dead,
+                left: finished.left,
+            },
+            labels: by_label(finished.rows),
+            failures: finished.failures.first,
+            dict: finished.dict,
+            elapsed,
+            workers,
+            started: finished.started,
+        }
+    }
+
+    pub(crate) fn set_elapsed(&mut self, elapsed: Duration) {
+        self.elapsed = elapsed;
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> Ledger {
+        self.ledger
+    }
+
+    /// Counts and times by label, in the order of the labels.
+    pub fn labels(&self) -> &[LabelReport] {
+        &self.labels
+    }
+
+    /// The tasks of one label.
+    pub fn label(&self, label: &str) -> Option<&LabelReport> {
+        self.labels.iter().find(|row| row.label == label)
+    }
+
+    /// How the first tasks died, at most 100 of them; the [ledger](Report::ledger) counts all.
+    pub fn failures(&self) -> &[Failure] {
+        &self.failures
+    }
+
+    /// The dict at the end, everything joined.
+    pub fn dict(&self) -> &Dict {
+        &self.dict
+    }
+
+    /// The dict at the end, to be taken apart.
+    pub fn into_dict(self) -> Dict {
+        self.dict
+    }
+
+    /// How long the run took, from the start of `begin` to the end of `end`.
+    pub fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+
+    /// How many workers the run might have used.
+    pub fn workers(&self) -> usize {
+        self.workers
+    }
+
+    /// How many workers were started because there was work for them.
+    pub fn workers_started(&self) -> usize {
+        self.started
+    }
+
+    /// How many tasks died, and how the first of them.
+    pub(crate) fn dead_summary(&self) -> impl fmt::Display {
+        DeadSummary { ledger: self.ledger, failures: &self.failures }
+    }
+}
+
+/// How many failures the text of an error shows.
+const SHOWN_FAILURES: usize = 5;
+
+struct DeadSummary<'a> {
+    ledger: Ledger,
+    failures: &'a [Failure],
+}
+
+impl fmt::Display for DeadSummary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Ledger { posted, dead, .. } = self.ledger;
+        write!(f, "{dead} of {posted} tasks died")?;
+        for failure in self.failures.iter().take(SHOWN_FAILURES) {
+            write!(f, "\n  {failure}")?;
+        }
+        let more = dead.saturating_sub(SHOWN_FAILURES as u64);
+        if more > 0 {
+            write!(f, "\n  and {more} more")?;
+        }
+        Ok(())
+    }
+}
+
+/// Joins the rows of all workers by label.
+fn by_label(rows: Vec<Row>) -> Vec<LabelReport> {
+    let mut labels: Vec<LabelReport> = Vec::new();
+    for row in rows {
+        let Row { label, started, dead, times, .. } = row;
+        let finished = started - dead;
+        match labels.iter_mut().find(|known| *known.label == *label) {
+            Some(known) => {
+                known.finished += finished;
+                known.dead += dead;
+                known.times.join(&times);
+            }
+            None => labels.push(LabelReport { label: label.into(), finished, dead, times }),
+        }
+    }
+    labels.sort_by(|a, b| a.label.cmp(&b.label));
+    labels
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} in {} on {} of {} workers",
+            self.ledger,
+            table::Short(self.elapsed),
+            self.started,
+            self.workers
+        )?;
+        table::write(f, &self.labels)?;
+        if self.ledger.dead > 0 {
+            write!(f, "\n{}", self.dead_summary())?;
+        }
+        Ok(())
+    }
+}

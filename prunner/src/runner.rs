@@ -1,0 +1,140 @@
+//! What a program implements.
+
+use std::{error, fmt};
+
+use crate::{context::Context, dict::Dict, task::Labeled};
+
+/// A program that runs on prunner: what starts it, what each task does, what is left to do at the
+/// end.
+///
+/// The runner is shared by all workers, so it holds what they only read: options, clients, tables.
+/// What they change goes into the [dict](Context::merge).
+///
+/// ```
+/// use prunner::{Context, Dict, Key, Labeled, ParallelTaskRunner, Runner, Sum, TaskResult};
+///
+/// const LEAVES: Key<Sum<u64>> = Key::new("leaves");
+///
+/// #[derive(Labeled)]
+/// struct Grow { depth: u32 }
+///
+/// struct Tree;
+///
+/// impl ParallelTaskRunner for Tree {
+///     type Task = Grow;
+///
+///     fn begin(&self, cx: &mut Context<'_, Grow>) -> TaskResult {
+///         cx.post(Grow { depth: 10 });
+///         Ok(())
+///     }
+///
+///     fn run(&self, task: &Grow, cx: &mut Context<'_, Grow>) -> TaskResult {
+///         match task.depth {
+///             0 => cx.merge(LEAVES, Sum(1)),
+///             depth => cx.post_all([depth - 1, depth - 1].map(|depth| Grow { depth })),
+///         }
+///         Ok(())
+///     }
+///
+///     fn end(&self, dict: &Dict) -> TaskResult {
+///         assert_eq!(dict.get(LEAVES), Some(Sum(1024)));
+///         Ok(())
+///     }
+/// }
+///
+/// Runner::new(Tree).start()?;
+/// # Ok::<(), prunner::Error>(())
+/// ```
+pub trait ParallelTaskRunner: Sync {
+    /// A label and its data; usually an enum with one variant for each label.
+    type Task: Labeled + Send;
+
+    /// Runs first, once, and posts the first tasks.
+    ///
+    /// Tasks may start while it still posts: what it has posted is published with its next post, with
+    /// [`Context::flush`], or when it returns.
+    ///
+    /// # Errors
+    ///
+    /// An error or a panic fails the run: what is running ends, nothing new starts, `end` is not
+    /// run.
+    fn begin(&self, cx: &mut Context<'_, Self::Task>) -> TaskResult;
+
+    /// Runs one task.
+    ///
+    /// What it posts and merges appears when it returns `Ok`; if it fails, nothing of it does. It
+    /// may be started again after a crash, so effects outside prunner should be idempotent.
+    ///
+    /// # Errors
+    ///
+    /// An error or a panic makes this task dead; the run goes on, and [`start`](crate::Runner::start)
+    /// returns an error that tells of it.
+    fn run(&self, task: &Self::Task, cx: &mut Context<'_, Self::Task>) -> TaskResult;
+
+    /// Runs last, once, after the last task has finished, and sees the whole dict.
+    ///
+    /// It runs also when tasks have died or the run was interrupted: partial results may be worth
+    /// writing.
+    ///
+    /// # Errors
+    ///
+    /// An error or a panic becomes the error of the run.
+    fn end(&self, dict: &Dict) -> TaskResult {
+        let _ = dict;
+        Ok(())
+    }
+}
+
+/// What a handler returns.
+pub type TaskResult<T = ()> = Result<T, TaskError>;
+
+/// Why a handler failed: any error that `?` converts, or a text.
+///
+/// ```
+/// use prunner::TaskResult;
+///
+/// fn handler(line: &str) -> TaskResult {
+///     let number: u64 = line.trim().parse()?;
+///     if number == 0 {
+///         return Err("zero is not allowed".into());
+///     }
+///     Ok(())
+/// }
+/// assert_eq!(handler("0").unwrap_err().to_string(), "zero is not allowed");
+/// assert_eq!(handler("x").unwrap_err().to_string(), "invalid digit found in string");
+/// ```
+///
+/// `Display` prints the whole chain of causes. Like `anyhow::Error` it does not implement
+/// [`std::error::Error`] itself, else `?` could not convert every error.
+pub struct TaskError(Box<Box<dyn error::Error + Send + Sync>>);
+
+impl TaskError {
+    /// The error that the handler returned.
+    pub fn cause(&self) -> &(dyn error::Error + Send + Sync + 'static) {
+        &**self.0
+    }
+}
+
+impl<E: Into<Box<dyn error::Error + Send + Sync>>> From<E> for TaskError {
+    fn from(cause: E) -> Self {
+        Self(Box::new(cause.into()))
+    }
+}
+
+impl fmt::Display for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.cause())?;
+        let mut next = self.cause().source();
+        while let Some(cause) = next {
+            write!(f, ": {cause}")?;
+            next = cause.source();
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,147 @@
+//! The one door to atomics, locks, threads and barriers.
+//!
+//! Everything that synchronises goes through here, so that a model checker can stand in: under
+//! `--cfg loom` the same engine sources run on loom's types.
+
+#[cfg(not(loom))]
+pub(crate) use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering, compiler_fence, fence},
+    thread::{self, Thread},
+};
+
+#[cfg(loom)]
+pub(crate) use loom::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering, fence},
+    thread::{self, Thread},
+};
+
+/// A cell whose accesses a model checker can watch.
+#[derive(Debug)]
+pub(crate) struct UnsafeCell<T>(
+    #[cfg(not(loom))] std::cell::UnsafeCell<T>,
+    #[cfg(loom)] loom::cell::UnsafeCell<T>,
+);
+
+impl<T> UnsafeCell<T> {
+    pub(crate) fn new(value: T) -> Self {
+        #[cfg(not(loom))]
+        return Self(std::cell::UnsafeCell::new(value));
+        #[cfg(loom)]
+        return Self(loom::cell::UnsafeCell::new(value));
+    }
+
+    /// Lends the address of the value; the caller proves that nobody else has it meanwhile.
+    #[inline(always)]
+    pub(crate) fn with_mut<O>(&self, f: impl FnOnce(*mut T) -> O) -> O {
+        #[cfg(not(loom))]
+        return f(self.0.get());
+        #[cfg(loom)]
+        return self.0.with_mut(f);
+    }
+}
+
+#[cfg(not(loom))]
+pub(crate) use parking_lot::Mutex;
+
+/// loom's mutex behind the interface of `parking_lot`.
+#[cfg(loom)]
+#[derive(Debug)]
+pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+#[cfg(loom)]
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(loom::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
+        self.0.lock().expect("loom aborts a model at its first panic")
+    }
+}
+
+/// A busy-wait hint, which a model checker needs to see as a yield.
+#[inline]
+pub(crate) fn spin_loop() {
+    #[cfg(not(loom))]
+    std::hint::spin_loop();
+    #[cfg(loom)]
+    loom::thread::yield_now();
+}
+
+/// An asymmetric pair of barriers: [`light`](Barrier::light) on the path of every task, and
+/// [`heavy`](Barrier::heavy) where somebody is about to steal or to sleep.
+///
+/// Whenever thread A does `store x; light; load y` and thread B does `store y; heavy; load x`, at
+/// least one of the two loads sees the other's store. With `membarrier(2)` the light side is free:
+/// the kernel runs a full barrier on every running thread of the process while B waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Barrier {
+    /// Light is a compiler fence, heavy is `membarrier(2)` with `PRIVATE_EXPEDITED`.
+    #[cfg_attr(loom, allow(dead_code))]
+    Membarrier,
+    /// Both sides are a sequentially consistent fence.
+    Fence,
+}
+
+impl Barrier {
+    /// The better pair that this machine offers, probed once for the process.
+    pub(crate) fn detect() -> Self {
+        if membarrier::registered() { Barrier::Membarrier } else { Barrier::Fence }
+    }
+
+    /// The side that runs often.
+    #[inline(always)]
+    pub(crate) fn light(self) {
+        match self {
+            #[cfg(not(loom))]
+            Barrier::Membarrier => compiler_fence(Ordering::SeqCst),
+            _ => fence(Ordering::SeqCst),
+        }
+    }
+
+    /// The side that runs seldom.
+    #[inline]
+    pub(crate) fn heavy(self) {
+        match self {
+            Barrier::Membarrier => membarrier::on_all_threads(),
+            Barrier::Fence => fence(Ordering::SeqCst),
+        }
+    }
+}
+
+#[cfg(all(target_os = "linux", not(loom)))]
+mod membarrier {
+    use std::sync::OnceLock;
+
+    /// Whether the kernel has taken this process's registration: not on old kernels, not under
+    /// some seccomp filters, not on gVisor.
+    pub(super) fn registered() -> bool {
+        static REGISTERED: OnceLock<bool> = OnceLock::new();
+        *REGISTERED.get_or_init(|| call(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED).is_ok())
+    }
+
+    /// A full barrier on every running thread of this process.
+    pub(super) fn on_all_threads() {
+        call(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED)
+            .expect("membarrier cannot fail once the process is registered");
+    }
+
+    fn call(command: libc::c_int) -> std::io::Result<()> {
+        // SAFETY: membarrier takes three integers and touches no memory of ours.
+        match unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    }
+}
+
+#[cfg(not(all(target_os = "linux", not(loom))))]
+mod membarrier {
+    pub(super) fn registered() -> bool {
+        false
+    }
+
+    pub(super) fn on_all_threads() {
+        unreachable!("this platform never registers for membarrier")
+    }
+}

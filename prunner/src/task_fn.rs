@@ -1,0 +1,221 @@
+//! Which functions can be posted: of one argument, of several, methods of the loop's state.
+
+use std::{
+    any::{Any, type_name},
+    marker::PhantomData,
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::runner::{TaskError, TaskResult};
+
+/// What a posted function may be called with.
+///
+/// The arguments may have to travel to another process, and a task that is started again needs them
+/// again: so they are serde types that can be cloned.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the argument of a posted function",
+    note = "arguments are `Clone + Serialize + Deserialize + Send + 'static`"
+)]
+pub trait TaskArgs: Clone + Serialize + DeserializeOwned + Send + 'static {}
+
+impl<A: Clone + Serialize + DeserializeOwned + Send + 'static> TaskArgs for A {}
+
+/// A function that can be posted with arguments `A`.
+///
+/// * a function of one argument: `post_task(f, a)`;
+/// * of none, or of two to four: `post_task(f, ())`, `post_task(f, (a, b))`;
+/// * a method of the [state](crate::MessageLoop::with_state): `post_task(Job::add, a)`, with the
+///   same forms of arguments.
+///
+/// It returns nothing or a [`TaskResult`]. Closures are functions, too, on threads. `M` only keeps
+/// the forms apart and is always inferred.
+#[diagnostic::on_unimplemented(
+    message = "this function cannot be posted with an argument of type `{A}`",
+    label = "does not take `{A}`, or returns something else than `()` or a `TaskResult`",
+    note = "post_task(f, a) is for `fn f(a: A)`; of several arguments: post_task(f, (a, b))",
+    note = "a method of the loop's state, `fn f(&self, a: A)`, is posted as post_task(Type::f, a)"
+)]
+pub trait TaskFn<M, A>: Send + 'static {
+    /// Calls the function; `state` is the message loop's.
+    ///
+    /// # Errors
+    ///
+    /// The error of the function.
+    fn call(&self, state: &dyn Any, args: A) -> TaskResult;
+
+    /// The type of the state that the function is a method of, if it is one.
+    fn state() -> Option<StateType> {
+        None
+    }
+}
+
+/// The type of state that a method wants.
+#[derive(Clone, Copy, Debug)]
+pub struct StateType {
+    pub(crate) name: fn() -> &'static str,
+    pub(crate) is: fn(&dyn Any) -> bool,
+}
+
+impl StateType {
+    fn of<S: 'static>() -> Self {
+        Self { name: type_name::<S>, is: |state| state.is::<S>() }
+    }
+}
+
+/// What a posted function may return.
+#[diagnostic::on_unimplemented(message = "a task returns nothing or a `TaskResult`, not `{Self}`")]
+pub trait IntoTaskResult {
+    /// The result of the task.
+    ///
+    /// # Errors
+    ///
+    /// The error that was returned.
+    fn into_task_result(self) -> TaskResult;
+}
+
+impl IntoTaskResult for () {
+    #[inline(always)]
+    fn into_task_result(self) -> TaskResult {
+        Ok(())
+    }
+}
+
+impl<E: Into<TaskError>> IntoTaskResult for Result<(), E> {
+    #[inline(always)]
+    fn into_task_result(self) -> TaskResult {
+        self.map_err(Into::into)
+    }
+}
+
+/// Marks functions that take the whole argument.
+#[derive(Debug)]
+pub struct Whole<O>(PhantomData<fn() -> O>);
+
+/// Marks functions that take the argument, a tuple, apart.
+#[derive(Debug)]
+pub struct Apart<O>(PhantomData<fn() -> O>);
+
+/// Marks methods that take the whole argument.
+#[derive(Debug)]
+pub struct MethodWhole<S, O>(PhantomData<fn(S) -> O>);
+
+/// Marks methods that take the argument, a tuple, apart.
+#[derive(Debug)]
+pub struct MethodApart<S, O>(PhantomData<fn(S) -> O>);
+
+impl<F, A, O> TaskFn<Whole<O>, A> for F
+where
+    F: Fn(A) -> O + Send + 'static,
+    O: IntoTaskResult,
+{
+    #[inline(always)]
+    fn call(&self, _: &dyn Any, args: A) -> TaskResult {
+        self(args).into_task_result()
+    }
+}
+
+impl<F, S, A, O> TaskFn<MethodWhole<S, O>, A> for F
+where
+    F: Fn(&S, A) -> O + Send + 'static,
+    S: 'static,
+    O: IntoTaskResult,
+{
+    #[inline(always)]
+    fn call(&self, state: &dyn Any, args: A) -> TaskResult {
+        self(state_of(state), args).into_task_result()
+    }
+
+    fn state() -> Option<StateType> {
+        Some(StateType::of::<S>())
+    }
+}
+
+macro_rules! tuples {
+    ($($name:ident)*) => {
+        impl<F, O, $($name),*> TaskFn<Apart<O>, ($($name,)*)> for F
+        where
+            F: Fn($($name),*) -> O + Send + 'static,
+            O: IntoTaskResult,
+        {
+            #[inline(always)]
+            #[allow(non_snake_case)]
+            fn call(&self, _: &dyn Any, ($($name,)*): ($($name,)*)) -> TaskResult {
+                self($($name),*).into_task_result()
+            }
+        }
+
+        impl<F, S, O, $($name),*> TaskFn<MethodApart<S, O>, ($($name,)*)> for F
+        where
+            F: Fn(&S, $($name),*) -> O + Send + 'static,
+            S: 'static,
+            O: IntoTaskResult,
+        {
+            #[inline(always)]
+            #[allow(non_snake_case)]
+            fn call(&self, state: &dyn Any, ($($name,)*): ($($name,)*)) -> TaskResult {
+                self(state_of(state), $($name),*).into_task_result()
+            }
+
+            fn state() -> Option<StateType> {
+                Some(StateType::of::<S>())
+            }
+        }
+    };
+}
+
+tuples!();
+tuples!(A B);
+tuples!(A B C);
+tuples!(A B C D);
+
+#[inline(always)]
+fn state_of<S: 'static>(state: &dyn Any) -> &S {
+    state.downcast_ref().expect("checked when the method was posted")
+}
+
+/// What a message loop may begin and end with: a function of no argument, or a method of the state.
+#[diagnostic::on_unimplemented(
+    message = "a message loop cannot begin or end with this",
+    note = "it takes `fn f()` or a method of its state, `fn f(&self)`; both may return a `TaskResult`"
+)]
+pub trait LoopHook<M>: Send + Sync + 'static {
+    /// Calls the function; `state` is the message loop's.
+    ///
+    /// # Errors
+    ///
+    /// The error of the function.
+    fn call(&self, state: &dyn Any) -> TaskResult;
+}
+
+impl<F, O> LoopHook<Whole<O>> for F
+where
+    F: Fn() -> O + Send + Sync + 'static,
+    O: IntoTaskResult,
+{
+    fn call(&self, _: &dyn Any) -> TaskResult {
+        self().into_task_result()
+    }
+}
+
+impl<F, S, O> LoopHook<MethodWhole<S, O>> for F
+where
+    F: Fn(&S) -> O + Send + Sync + 'static,
+    S: 'static,
+    O: IntoTaskResult,
+{
+    fn call(&self, state: &dyn Any) -> TaskResult {
+        match state.downcast_ref() {
+            Some(state) => self(state).into_task_result(),
+            None => Err(missing_state(type_name::<S>()).into()),
+        }
+    }
+}
+
+/// What to say when a method is not of the loop's state.
+pub(crate) fn missing_state(wanted: &str) -> String {
+    format!(
+        "it is a method of {wanted}, which is not the state of this message loop: set it with \
+         MessageLoop::new(begin, end).with_state(..)"
+    )
+}

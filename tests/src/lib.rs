@@ -1,0 +1,3 @@
+//! What the tests of prunner share: for now the models of the threads engine's protocols.
+
+pub mod model;
