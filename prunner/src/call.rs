@@ -162,8 +162,9 @@ impl Labeled for Call {
 
     #[inline(always)]
     fn label_id(&self) -> u64 {
-        // One function may have several tables, so several ids: reports join them by label.
-        std::ptr::from_ref(self.table).addr() as u64
+        // Tables lie side by side, so this gives them numbers side by side. One function may have
+        // several tables, so several ids: reports join them by label.
+        (std::ptr::from_ref(self.table).addr() / size_of::<Table>()) as u64
     }
 
     fn fmt_data(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    dict::{Key, Merge, ScopeLock, SharedDict, Value},
+    dict::{Key, Merge, ScopeLock, Value},
     effects::{Effects, Publish},
     task::Priority,
 };
@@ -15,8 +15,6 @@ use crate::{
 pub struct Context<'a, T> {
     pub(crate) effects: &'a mut Effects<T>,
     pub(crate) publish: &'a mut dyn Publish<T>,
-    pub(crate) dict: &'a SharedDict,
-    pub(crate) worker: usize,
 }
 
 impl<T> Context<'_, T> {
@@ -101,7 +99,7 @@ impl<T> Context<'_, T> {
     ///
     /// When this task holds the lock already.
     pub fn lock(&mut self) -> ScopeLock {
-        self.dict.lock()
+        self.effects.dict.lock()
     }
 
     /// A copy of an entry as it was written under the lock or joined last: **it may be stale**, and
@@ -111,7 +109,7 @@ impl<T> Context<'_, T> {
     ///
     /// When this task holds the lock: read through the guard.
     pub fn get<V: Value + Clone>(&self, key: Key<V>) -> Option<V> {
-        self.dict.peek(key)
+        self.effects.dict.peek(key)
     }
 
     /// Publishes what has been posted and merged so far, before the handler returns.
@@ -124,7 +122,7 @@ impl<T> Context<'_, T> {
 
     /// The number of the worker that runs this handler, from 0 on.
     pub fn worker(&self) -> usize {
-        self.worker
+        self.effects.worker
     }
 
     #[inline(always)]
@@ -145,6 +143,6 @@ impl<T> Context<'_, T> {
 
 impl<T> fmt::Debug for Context<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context").field("worker", &self.worker).finish_non_exhaustive()
+        f.debug_struct("Context").field("worker", &self.worker()).finish_non_exhaustive()
     }
 }

@@ -2,11 +2,18 @@
 
 use std::mem;
 
-use crate::{dict::Merges, failure::drop_quietly, task::Priority};
+use crate::{
+    dict::{Merges, SharedDict},
+    failure::drop_quietly,
+    task::Priority,
+};
 
 /// The follow-ups and merges of the running handler.
 #[derive(Debug)]
 pub(crate) struct Effects<T> {
+    /// The worker that runs the handler.
+    pub(crate) worker: usize,
+    pub(crate) dict: SharedDict,
     pub(crate) posts: Posts<T>,
     pub(crate) merges: Merges,
     /// Whether posts are published as they come: in `begin`, not in handlers.
@@ -16,8 +23,8 @@ pub(crate) struct Effects<T> {
 }
 
 impl<T> Effects<T> {
-    pub(crate) fn new(merges: Merges) -> Self {
-        Self { posts: Posts::new(), merges, eager: false, published: false }
+    pub(crate) fn new(worker: usize, dict: SharedDict, merges: Merges) -> Self {
+        Self { worker, dict, posts: Posts::new(), merges, eager: false, published: false }
     }
 
     /// Forgets what a failed attempt has done.

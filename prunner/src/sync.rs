@@ -68,15 +68,23 @@ pub(crate) fn spin_loop() {
     loom::thread::yield_now();
 }
 
-/// An asymmetric pair of barriers: [`light`](Barrier::light) on the path of every task, and
-/// [`heavy`](Barrier::heavy) where somebody is about to steal or to sleep.
+/// An asymmetric pair of barriers: [`light`](BarrierPair::light) on the path of every task, and
+/// [`heavy`](BarrierPair::heavy) where somebody is about to steal or to sleep.
 ///
 /// Whenever thread A does `store x; light; load y` and thread B does `store y; heavy; load x`, at
-/// least one of the two loads sees the other's store. With `membarrier(2)` the light side is free:
-/// the kernel runs a full barrier on every running thread of the process while B waits.
+/// least one of the two loads sees the other's store.
+pub(crate) trait BarrierPair: Copy + Send + Sync {
+    /// The side that runs often.
+    fn light(self);
+
+    /// The side that runs seldom.
+    fn heavy(self);
+}
+
+/// Which pair this machine offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Barrier {
-    /// Light is a compiler fence, heavy is `membarrier(2)` with `PRIVATE_EXPEDITED`.
+    /// See [`Membarrier`].
     #[cfg_attr(loom, allow(dead_code))]
     Membarrier,
     /// Both sides are a sequentially consistent fence.
@@ -88,24 +96,44 @@ impl Barrier {
     pub(crate) fn detect() -> Self {
         if membarrier::registered() { Barrier::Membarrier } else { Barrier::Fence }
     }
+}
 
-    /// The side that runs often.
+impl BarrierPair for Barrier {
     #[inline(always)]
-    pub(crate) fn light(self) {
+    fn light(self) {
         match self {
-            #[cfg(not(loom))]
-            Barrier::Membarrier => compiler_fence(Ordering::SeqCst),
-            _ => fence(Ordering::SeqCst),
+            Barrier::Membarrier => Membarrier.light(),
+            Barrier::Fence => fence(Ordering::SeqCst),
         }
     }
 
-    /// The side that runs seldom.
-    #[inline]
-    pub(crate) fn heavy(self) {
+    fn heavy(self) {
         match self {
-            Barrier::Membarrier => membarrier::on_all_threads(),
+            Barrier::Membarrier => Membarrier.heavy(),
             Barrier::Fence => fence(Ordering::SeqCst),
         }
+    }
+}
+
+/// The pair that is free on the light side: heavy is `membarrier(2)`, with which the kernel runs a
+/// full barrier on every running thread of the process; light only keeps the compiler in order.
+///
+/// To be used only where [`Barrier::detect`] has found it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Membarrier;
+
+impl BarrierPair for Membarrier {
+    #[inline(always)]
+    fn light(self) {
+        #[cfg(not(loom))]
+        compiler_fence(Ordering::SeqCst);
+        #[cfg(loom)]
+        fence(Ordering::SeqCst);
+    }
+
+    #[inline]
+    fn heavy(self) {
+        membarrier::on_all_threads();
     }
 }
 

@@ -70,11 +70,13 @@ pub(crate) struct KeyId {
     pub(crate) name: &'static str,
 }
 
-impl PartialEq for KeyId {
+impl KeyId {
+    /// Whether both are the same key. The hash decides nearly always that they are not, and the
+    /// same constant is usually the same text in memory.
     #[inline(always)]
-    fn eq(&self, other: &Self) -> bool {
-        // The same constant is usually the same text in memory.
-        self.hash == other.hash && (std::ptr::eq(self.name, other.name) || self.name == other.name)
+    fn is(self, other: &Self) -> bool {
+        self.hash == other.hash
+            && (std::ptr::eq(self.name, other.name) || self.name == other.name)
     }
 }
 
@@ -108,9 +110,15 @@ impl<S> KeyMap<S> {
     #[inline(always)]
     fn place(&self, key: KeyId) -> Option<usize> {
         if self.entries.len() > SCAN {
-            return self.index.get(key.name).copied();
+            return self.indexed(key.name);
         }
-        self.entries.iter().position(|(other, _)| *other == key)
+        self.entries.iter().position(|(other, _)| key.is(other))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn indexed(&self, name: &'static str) -> Option<usize> {
+        self.index.get(name).copied()
     }
 
     /// Adds an entry for a key that has none and lends it.

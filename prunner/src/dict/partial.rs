@@ -1,7 +1,7 @@
 //! What one worker has merged and nobody has joined yet.
 
 use std::{
-    any::{Any, type_name},
+    any::{Any, TypeId, type_name},
     mem,
     sync::Arc,
 };
@@ -23,6 +23,8 @@ use crate::{
 pub(crate) struct Merges {
     partial: Owner<Partial>,
     attempt: Arc<CachePadded<AtomicU64>>,
+    /// Whether the running attempt has merged anything.
+    merged: bool,
     types: Arc<Types>,
 }
 
@@ -34,20 +36,31 @@ pub(crate) struct Joiner {
 }
 
 #[derive(Debug, Default)]
-struct Partial(KeyMap<Box<dyn Slot>>);
+struct Partial(KeyMap<AnySlot>);
+
+/// A `Typed<V>` of some `V`.
+///
+/// The type is kept beside the box: asking the box for it is a call through its table, which would
+/// be a good part of what a merge costs.
+#[derive(Debug)]
+struct AnySlot {
+    type_of_value: TypeId,
+    slot: Box<dyn Slot>,
+}
 
 /// Makes both sides for one worker.
 pub(super) fn merges(barrier: Barrier, types: &Arc<Types>) -> (Merges, Joiner) {
     let (owner, visitor) = biased(barrier, Partial::default());
     let attempt = Arc::new(CachePadded::new(AtomicU64::new(1)));
     let joiner = Joiner { partial: visitor, attempt: Arc::clone(&attempt) };
-    (Merges { partial: owner, attempt, types: Arc::clone(types) }, joiner)
+    (Merges { partial: owner, attempt, merged: false, types: Arc::clone(types) }, joiner)
 }
 
 impl Merges {
     /// Merges `value` into the entry, on behalf of the running attempt.
     #[inline(always)]
     pub(crate) fn merge<V: Value + Merge>(&mut self, key: Key<V>, value: V) {
+        self.merged = true;
         let attempt = self.attempt.load(Ordering::Relaxed);
         let new = self.partial.with(|partial| match partial.typed(key) {
             Some(typed) => {
@@ -66,7 +79,7 @@ impl Merges {
     fn merge_first<V: Value + Merge>(&mut self, key: Key<V>, attempt: u64, value: V) {
         self.types.register_merged::<V>(key.id());
         let typed = Typed { key, committed: None, pending: Some(value), attempt };
-        self.partial.with(|partial| _ = partial.0.add(key.id(), Box::new(typed)));
+        self.partial.with(|partial| _ = partial.0.add(key.id(), AnySlot::new(typed)));
     }
 
     /// Ends an attempt: what it has merged is true from now on.
@@ -74,8 +87,11 @@ impl Merges {
     /// Must come before its follow-ups are published: whoever runs one of them sees the merges.
     #[inline(always)]
     pub(crate) fn commit(&mut self) {
-        let attempt = self.attempt.load(Ordering::Relaxed);
-        self.attempt.store(attempt + 1, Ordering::Release);
+        if self.merged {
+            self.merged = false;
+            let attempt = self.attempt.load(Ordering::Relaxed);
+            self.attempt.store(attempt + 1, Ordering::Release);
+        }
     }
 
     /// Ends an attempt that failed: nothing of what it has merged remains. Returns it to be dropped.
@@ -94,8 +110,8 @@ impl Joiner {
             // Acquire pairs with `commit`. The worker cannot be inside `merge` now, so a pending
             // value is of this very attempt or older.
             let running = self.attempt.load(Ordering::Acquire);
-            for (_, slot) in partial.0.iter_mut() {
-                slot.join_into(dict, running);
+            for (_, any) in partial.0.iter_mut() {
+                any.slot.join_into(dict, running);
             }
         });
     }
@@ -104,15 +120,27 @@ impl Joiner {
 impl Partial {
     #[inline(always)]
     fn typed<V: Value + Merge>(&mut self, key: Key<V>) -> Option<&mut Typed<V>> {
-        let slot: &mut dyn Any = &mut **self.0.get_mut(key.id())?;
-        if !slot.is::<Typed<V>>() {
-            wrong_merge_type::<V>(key.id());
-        }
-        slot.downcast_mut()
+        Some(self.0.get_mut(key.id())?.typed(key.id()))
     }
 
     fn take_pending(&mut self, attempt: u64) -> Vec<Box<dyn Any>> {
-        self.0.iter_mut().filter_map(|(_, slot)| slot.take_pending(attempt)).collect()
+        self.0.iter_mut().filter_map(|(_, any)| any.slot.take_pending(attempt)).collect()
+    }
+}
+
+impl AnySlot {
+    fn new<V: Value + Merge>(typed: Typed<V>) -> Self {
+        Self { type_of_value: TypeId::of::<V>(), slot: Box::new(typed) }
+    }
+
+    #[inline(always)]
+    fn typed<V: Value + Merge>(&mut self, key: KeyId) -> &mut Typed<V> {
+        if self.type_of_value != TypeId::of::<V>() {
+            wrong_merge_type::<V>(key);
+        }
+        let slot: *mut dyn Slot = &mut *self.slot;
+        // SAFETY: `new` put a `Typed<V>` of this very `V` into the box, and nothing replaces it.
+        unsafe { &mut *slot.cast::<Typed<V>>() }
     }
 }
 
@@ -122,7 +150,7 @@ fn wrong_merge_type<V>(key: KeyId) -> ! {
 }
 
 /// One entry, whatever its type.
-trait Slot: Any + Send + std::fmt::Debug {
+trait Slot: Send + std::fmt::Debug {
     fn join_into(&mut self, dict: &mut Dict, running: u64);
     fn take_pending(&mut self, attempt: u64) -> Option<Box<dyn Any>>;
 }

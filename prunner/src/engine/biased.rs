@@ -8,7 +8,7 @@ use std::{fmt, sync::Arc};
 
 use crossbeam_utils::CachePadded;
 
-use crate::sync::{AtomicBool, Barrier, Ordering, UnsafeCell, spin_loop, thread};
+use crate::sync::{AtomicBool, Barrier, BarrierPair, Ordering, UnsafeCell, spin_loop, thread};
 
 /// How often a thread looks again before it lets others run: the other side may be preempted.
 const SPINS_BEFORE_YIELD: u32 = 100;
@@ -16,8 +16,8 @@ const SPINS_BEFORE_YIELD: u32 = 100;
 /// How often a visitor that only tries looks at `own` before it gives up.
 const SPINS_BEFORE_BUSY: u32 = 200;
 
-struct Biased<T> {
-    barrier: Barrier,
+struct Biased<T, B> {
+    barrier: B,
     own: AtomicBool,
     value: UnsafeCell<T>,
     /// On a line of its own: visitors hammer it, the owner only reads it.
@@ -25,10 +25,10 @@ struct Biased<T> {
 }
 
 // SAFETY: `value` is reached only inside the critical section, which excludes all but one thread.
-unsafe impl<T: Send> Sync for Biased<T> {}
+unsafe impl<T: Send, B: Sync> Sync for Biased<T, B> {}
 
 /// Makes a lock around `value`: the handle of its owner and one that visitors share.
-pub(crate) fn biased<T>(barrier: Barrier, value: T) -> (Owner<T>, Visitor<T>) {
+pub(crate) fn biased<T, B: BarrierPair>(barrier: B, value: T) -> (Owner<T, B>, Visitor<T, B>) {
     let lock = Arc::new(Biased {
         barrier,
         own: AtomicBool::new(false),
@@ -40,11 +40,11 @@ pub(crate) fn biased<T>(barrier: Barrier, value: T) -> (Owner<T>, Visitor<T>) {
 
 /// The owner's handle. There is one, and entering takes it by `&mut`: the owner is one thread at a
 /// time and cannot enter twice.
-pub(crate) struct Owner<T> {
-    lock: Arc<Biased<T>>,
+pub(crate) struct Owner<T, B = Barrier> {
+    lock: Arc<Biased<T, B>>,
 }
 
-impl<T> Owner<T> {
+impl<T, B: BarrierPair> Owner<T, B> {
     /// Runs `f` alone with the value.
     #[inline(always)]
     pub(crate) fn with<O>(&mut self, f: impl FnOnce(&mut T) -> O) -> O {
@@ -70,7 +70,7 @@ impl Drop for OwnerExit<'_> {
     }
 }
 
-impl<T> Biased<T> {
+impl<T, B: BarrierPair> Biased<T, B> {
     #[inline(always)]
     fn enter(&self) {
         // Relaxed is enough: the light barrier orders this store before the load of `want` (H1).
@@ -100,17 +100,11 @@ impl<T> Biased<T> {
 }
 
 /// A handle for everybody else.
-pub(crate) struct Visitor<T> {
-    lock: Arc<Biased<T>>,
+pub(crate) struct Visitor<T, B = Barrier> {
+    lock: Arc<Biased<T, B>>,
 }
 
-impl<T> Clone for Visitor<T> {
-    fn clone(&self) -> Self {
-        Self { lock: Arc::clone(&self.lock) }
-    }
-}
-
-impl<T> Visitor<T> {
+impl<T, B: BarrierPair> Visitor<T, B> {
     /// Runs `f` alone with the value; `None` when another visitor is inside or the owner does not
     /// leave soon (it may be preempted).
     pub(crate) fn try_with<O>(&self, f: impl FnOnce(&mut T) -> O) -> Option<O> {
@@ -140,10 +134,10 @@ impl<T> Visitor<T> {
 }
 
 /// `want` is up and ours; it falls when this is dropped.
-struct Visit<'a, T>(&'a Biased<T>);
+struct Visit<'a, T, B>(&'a Biased<T, B>);
 
-impl<'a, T> Visit<'a, T> {
-    fn try_begin(lock: &'a Biased<T>) -> Option<Self> {
+impl<'a, T, B: BarrierPair> Visit<'a, T, B> {
+    fn try_begin(lock: &'a Biased<T, B>) -> Option<Self> {
         // A swap, not a store: it keeps visitors from each other (H3). The load in front of it
         // spares the line when somebody is inside already.
         if lock.want.load(Ordering::Relaxed) || lock.want.swap(true, Ordering::SeqCst) {
@@ -163,7 +157,7 @@ impl<'a, T> Visit<'a, T> {
     }
 }
 
-impl<T> Drop for Visit<'_, T> {
+impl<T, B> Drop for Visit<'_, T, B> {
     fn drop(&mut self) {
         self.0.want.store(false, Ordering::Release);
     }
@@ -181,13 +175,13 @@ fn wait_while(held: impl Fn() -> bool) {
     }
 }
 
-impl<T> fmt::Debug for Owner<T> {
+impl<T, B> fmt::Debug for Owner<T, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Owner").finish_non_exhaustive()
     }
 }
 
-impl<T> fmt::Debug for Visitor<T> {
+impl<T, B> fmt::Debug for Visitor<T, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Visitor").finish_non_exhaustive()
     }

@@ -15,7 +15,7 @@ use crate::{
     dict::{Merges, SharedDict},
     failure::Failure,
     runner::ParallelTaskRunner,
-    sync::{AtomicU64, Barrier, Mutex, Ordering},
+    sync::{AtomicU64, Mutex, Ordering},
 };
 
 /// What one run consists of, seen by all its workers.
@@ -23,7 +23,6 @@ pub(crate) struct Crew<'r, R: ParallelTaskRunner, Q: Queue<R::Task>> {
     pub(super) runner: &'r R,
     pub(super) dict: SharedDict,
     pub(super) stop: Arc<Stop>,
-    pub(super) barrier: Barrier,
     pub(super) epochs: Epochs,
     pub(super) sleepers: Sleepers,
     pub(super) stealers: Box<[Q::Stealer]>,
@@ -42,9 +41,33 @@ pub(super) struct Seat<Q> {
 /// How many tasks one worker has posted and brought to an end: plain stores, summed by whoever asks.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    pub(super) posted: AtomicU64,
-    pub(super) finished: AtomicU64,
-    pub(super) dead: AtomicU64,
+    posted: AtomicU64,
+    finished: AtomicU64,
+    dead: AtomicU64,
+}
+
+impl Counts {
+    /// Must come before the tasks are published (H10).
+    #[inline(always)]
+    pub(super) fn count_posted(&self, tasks: usize) {
+        add(&self.posted, tasks as u64);
+    }
+
+    #[inline(always)]
+    pub(super) fn count_finished(&self) {
+        add(&self.finished, 1);
+    }
+
+    pub(super) fn count_dead(&self) {
+        add(&self.dead, 1);
+    }
+}
+
+/// Only the worker itself writes its counts, so this needs no read-modify-write. Release: whoever
+/// sees a task finished sees it posted.
+#[inline(always)]
+fn add(count: &AtomicU64, more: u64) {
+    count.store(count.load(Ordering::Relaxed) + more, Ordering::Release);
 }
 
 /// What a worker leaves behind.
@@ -80,22 +103,14 @@ pub(crate) struct Totals {
 }
 
 impl<'r, R: ParallelTaskRunner, Q: Queue<R::Task>> Crew<'r, R, Q> {
-    pub(super) fn new(
-        runner: &'r R,
-        workers: usize,
-        order: Order,
-        barrier: Barrier,
-        stop: Arc<Stop>,
-    ) -> Self {
-        let (dict, merges) = SharedDict::new(workers, barrier);
-        let (queues, stealers): (Vec<_>, Vec<_>) =
-            (0..workers).map(|_| Q::new(order, barrier)).unzip();
+    pub(super) fn new(runner: &'r R, workers: usize, order: Order, stop: Arc<Stop>) -> Self {
+        let (dict, merges) = SharedDict::new(workers, Q::BARRIER);
+        let (queues, stealers): (Vec<_>, Vec<_>) = (0..workers).map(|_| Q::new(order)).unzip();
         let seats = queues.into_iter().zip(merges);
         Self {
             runner,
             dict,
             stop,
-            barrier,
             epochs: Epochs::new(workers),
             sleepers: Sleepers::new(workers),
             stealers: stealers.into(),

@@ -53,18 +53,17 @@ pub(crate) struct Finished {
 pub(crate) fn run<R: ParallelTaskRunner>(runner: &R, setup: Setup, stop: &Arc<Stop>) -> Finished {
     let barrier = if setup.membarrier { Barrier::detect() } else { Barrier::Fence };
     match barrier {
-        Barrier::Membarrier => run_on::<R, BiasedQueue<R::Task>>(runner, setup, barrier, stop),
-        Barrier::Fence => run_on::<R, DequeQueue<R::Task>>(runner, setup, barrier, stop),
+        Barrier::Membarrier => run_on::<R, BiasedQueue<R::Task>>(runner, setup, stop),
+        Barrier::Fence => run_on::<R, DequeQueue<R::Task>>(runner, setup, stop),
     }
 }
 
 fn run_on<R: ParallelTaskRunner, Q: Queue<R::Task>>(
     runner: &R,
     setup: Setup,
-    barrier: Barrier,
     stop: &Arc<Stop>,
 ) -> Finished {
-    let crew = Crew::<R, Q>::new(runner, setup.workers, setup.order, barrier, Arc::clone(stop));
+    let crew = Crew::<R, Q>::new(runner, setup.workers, setup.order, Arc::clone(stop));
     let begin = thread::scope(|scope| {
         let mut caller = Worker::sit_down(&crew, scope, 0);
         let begin = caller.begin();

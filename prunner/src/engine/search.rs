@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     runner::ParallelTaskRunner,
-    sync::{spin_loop, thread},
+    sync::{BarrierPair as _, spin_loop, thread},
 };
 
 /// The least time between two thefts from one victim: else a thief of short tasks comes back all the
@@ -123,7 +123,7 @@ impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'_, '_, R, Q> {
         let recheck = crew.sleepers.register(me, || {
             // Pairs with the light barrier after a post (H7), and with that of another worker that
             // turns idle at the same time: the later of the two sees the end.
-            crew.barrier.heavy();
+            Q::BARRIER.heavy();
             ended = crew.is_quiescent();
             ended || !crew.stop.is_going() || crew.others_show_work(me)
         });

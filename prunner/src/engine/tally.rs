@@ -1,6 +1,6 @@
 //! What one worker counts for each label.
 
-use std::time::{Duration, Instant};
+use std::{collections::HashMap, time::Duration};
 
 use super::times::Times;
 use crate::task::Labeled;
@@ -8,9 +8,29 @@ use crate::task::Labeled;
 /// Counts and times by label, kept by one worker for itself.
 #[derive(Debug)]
 pub(crate) struct Tally {
-    /// An open-addressing table: its length is a power of two and at most half of it is used.
-    rows: Vec<Option<Row>>,
-    used: usize,
+    /// The labels that are found at once, in a place that follows from their id.
+    near: Box<[Clicker; NEAR]>,
+    /// Clickers of labels whose places in `near` are taken by others.
+    far: HashMap<u64, Clicker>,
+    /// What is needed only now and then, by the clickers' `row`.
+    rows: Vec<Row>,
+}
+
+/// What is needed with every task of one label.
+#[derive(Clone, Copy, Debug)]
+struct Clicker {
+    id: u64,
+    /// Attempts until one is measured; counts down, so that one comparison tells everything.
+    left: u64,
+    /// Attempts that will have been started when `left` is 0; 0 means that this clicker is free.
+    due: u64,
+    row: usize,
+}
+
+impl Clicker {
+    fn started(&self) -> u64 {
+        self.due - self.left
+    }
 }
 
 /// What is known of one label.
@@ -18,96 +38,89 @@ pub(crate) struct Tally {
 pub(crate) struct Row {
     id: u64,
     pub(crate) label: Box<str>,
-    /// Attempts that were started.
+    /// Attempts that were started; filled in at the end.
     pub(crate) started: u64,
     pub(crate) dead: u64,
     pub(crate) times: Times,
 }
 
-/// The place of a row, from the start of a handler to its end.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Place(usize);
-
-const FIRST_ROWS: usize = 16;
+const NEAR: usize = 64;
+const PROBES: usize = 4;
+const FREE: Clicker = Clicker { id: 0, left: 1, due: 0, row: 0 };
 
 impl Tally {
     pub(crate) fn new() -> Self {
-        Self { rows: empty_rows(FIRST_ROWS), used: 0 }
+        Self { near: Box::new([FREE; NEAR]), far: HashMap::new(), rows: Vec::new() }
     }
 
-    /// Counts a task that is about to run; gives the time if it is to be measured.
+    /// Counts a task that is about to run; true if it is to be [measured](Tally::measured).
     #[inline(always)]
-    pub(crate) fn start(&mut self, task: &impl Labeled) -> (Place, Option<Instant>) {
+    pub(crate) fn start(&mut self, task: &impl Labeled) -> bool {
         let id = task.label_id();
-        let mut at = self.home(id);
-        let at = loop {
-            match &self.rows[at] {
-                Some(row) if row.id == id => break at,
-                Some(_) => at = (at + 1) & (self.rows.len() - 1),
-                None => break self.add(id, task.label()),
-            }
-        };
-        let row = self.row(Place(at));
-        row.started += 1;
-        let clock = row.times.is_due(row.started).then(Instant::now);
-        (Place(at), clock)
+        let clicker = &mut self.near[id as usize % NEAR];
+        if clicker.id == id && clicker.left > 1 {
+            clicker.left -= 1;
+            return false;
+        }
+        self.start_otherwise(id, task.label())
     }
 
-    /// Notes how long a measured task took.
+    /// The first task of its label, one to be measured, or one whose clicker is elsewhere.
     #[cold]
-    pub(crate) fn measured(&mut self, place: Place, took: Duration) {
-        let row = self.row(place);
-        row.times.add(took, row.started);
+    #[inline(never)]
+    fn start_otherwise(&mut self, id: u64, label: &str) -> bool {
+        let row = self.rows.len();
+        let clicker = self.clicker(id);
+        if clicker.due == 0 {
+            *clicker = Clicker { id, left: 0, due: 1, row };
+            self.rows.push(Row {
+                id,
+                label: label.into(),
+                started: 0,
+                dead: 0,
+                times: Times::new(),
+            });
+            return true;
+        }
+        clicker.left -= 1;
+        clicker.left == 0
+    }
+
+    /// The clicker of `id`, or a free one for it.
+    fn clicker(&mut self, id: u64) -> &mut Clicker {
+        let near = (0..PROBES)
+            .map(|probe| (id as usize + probe) % NEAR)
+            .find(|&at| self.near[at].due == 0 || self.near[at].id == id);
+        match near {
+            Some(at) => &mut self.near[at],
+            None => self.far.entry(id).or_insert(FREE),
+        }
+    }
+
+    /// Notes how long a task took that was to be measured.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn measured(&mut self, task: &impl Labeled, took: Duration) {
+        let Clicker { row, due, .. } = *self.clicker(task.label_id());
+        let left = self.rows[row].times.add(took, due);
+        let clicker = self.clicker(task.label_id());
+        (clicker.left, clicker.due) = (left, due + left);
     }
 
     /// Notes that a task died.
-    pub(crate) fn died(&mut self, place: Place) {
-        self.row(place).dead += 1;
+    pub(crate) fn died(&mut self, task: &impl Labeled) {
+        let row = self.clicker(task.label_id()).row;
+        self.rows[row].dead += 1;
     }
 
     /// All rows.
-    pub(crate) fn into_rows(self) -> impl Iterator<Item = Row> {
-        self.rows.into_iter().flatten()
-    }
-
-    #[inline(always)]
-    fn row(&mut self, place: Place) -> &mut Row {
-        self.rows[place.0].as_mut().expect("a row is never removed")
-    }
-
-    /// Where the row of `id` is looked for first (Fibonacci hashing: ids may be small numbers or
-    /// addresses).
-    #[inline(always)]
-    fn home(&self, id: u64) -> usize {
-        let hash = id.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (hash >> (64 - self.rows.len().trailing_zeros())) as usize
-    }
-
-    #[cold]
-    fn add(&mut self, id: u64, label: &str) -> usize {
-        if (self.used + 1) * 2 > self.rows.len() {
-            let wider = empty_rows(self.rows.len() * 2);
-            for row in std::mem::replace(&mut self.rows, wider).into_iter().flatten() {
-                self.insert(row);
-            }
+    pub(crate) fn into_rows(mut self) -> Vec<Row> {
+        let mut rows = std::mem::take(&mut self.rows);
+        for row in &mut rows {
+            row.started = self.clicker(row.id).started();
         }
-        self.used += 1;
-        let times = Times::new();
-        self.insert(Row { id, label: label.into(), started: 0, dead: 0, times })
+        rows
     }
-
-    fn insert(&mut self, row: Row) -> usize {
-        let mut at = self.home(row.id);
-        while self.rows[at].is_some() {
-            at = (at + 1) & (self.rows.len() - 1);
-        }
-        self.rows[at] = Some(row);
-        at
-    }
-}
-
-fn empty_rows(rows: usize) -> Vec<Option<Row>> {
-    std::iter::repeat_with(|| None).take(rows).collect()
 }
 
 #[cfg(test)]
@@ -131,11 +144,14 @@ mod tests {
         let mut tally = Tally::new();
         for round in 1..=3 {
             for id in (0..200).chain((1..100).map(|page| page << 12)) {
-                let (place, _) = tally.start(&Numbered(id));
-                assert_eq!(tally.row(place).id, id);
-                assert_eq!(tally.row(place).started, round);
+                if tally.start(&Numbered(id)) {
+                    tally.measured(&Numbered(id), Duration::from_nanos(100));
+                }
+                assert_eq!(tally.clicker(id).started(), round, "label {id}");
             }
         }
-        assert_eq!(tally.into_rows().count(), 299);
+        let rows = tally.into_rows();
+        assert_eq!(rows.len(), 299);
+        assert!(rows.iter().all(|row| row.started == 3));
     }
 }

@@ -1,24 +1,37 @@
 //! How long the tasks of one label take, measured so seldom that it costs nothing.
 
-use std::time::Duration;
+use std::{
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
 use hdrhistogram::Histogram;
 
-/// Reading the clock twice must not cost more than about a hundredth of what is measured: a task of
-/// this length or longer is measured every time, a shorter one so much more seldom.
+/// A task of this length or longer is measured every time; down to [`SHORT`] it is measured the more
+/// seldom the shorter it is, so that reading the clock costs about one per cent.
 const ALWAYS: Duration = Duration::from_micros(5);
 
-/// Even the shortest tasks are measured now and then.
-const SELDOM: u64 = 256;
+/// What is shorter is measured once in [`SELDOM`] times.
+const SHORT: Duration = Duration::from_micros(1);
+const SELDOM: u64 = 512;
 
 /// How many times are kept as they are before a histogram is made.
 const FEW: usize = 8;
 
+/// What reading the clock twice takes, measured once for the process and taken off every duration:
+/// for the shortest tasks it is most of what the clock shows.
+pub(super) fn clock_cost() -> Duration {
+    static COST: OnceLock<Duration> = OnceLock::new();
+    let read_twice = || {
+        let start = Instant::now();
+        start.elapsed()
+    };
+    *COST.get_or_init(|| (0..10).map(|_| read_twice()).min().unwrap_or_default())
+}
+
 /// A sample of durations: every long task, some of the short ones.
 #[derive(Clone, Debug)]
 pub(crate) struct Times {
-    /// The number of the task that is measured next.
-    next: u64,
     few: Vec<u64>,
     /// Nanoseconds; made when there are more than a few.
     many: Option<Box<Histogram<u64>>>,
@@ -32,24 +45,19 @@ pub(crate) struct Times {
 
 impl Times {
     pub(crate) fn new() -> Self {
-        Self { next: 1, few: Vec::new(), many: None, weighted: 0, weight: 0, accounted: 0 }
+        Self { few: Vec::new(), many: None, weighted: 0, weight: 0, accounted: 0 }
     }
 
-    /// Whether the `started`th task of this label is to be measured.
-    #[inline(always)]
-    pub(crate) fn is_due(&self, started: u64) -> bool {
-        started >= self.next
-    }
-
-    /// Notes how long the `started`th task took and decides which one is measured next.
-    pub(crate) fn add(&mut self, took: Duration, started: u64) {
+    /// Notes how long the `started`th task took; returns after how many more the next one is to be
+    /// measured.
+    pub(crate) fn add(&mut self, took: Duration, started: u64) -> u64 {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).max(1);
         let stands_for = started - self.accounted;
         self.accounted = started;
         self.weight += stands_for;
         self.weighted += u128::from(nanos) * u128::from(stands_for);
-        self.next = started + (ALWAYS.as_nanos() as u64 / nanos).clamp(1, SELDOM);
         self.keep(nanos);
+        if took < SHORT { SELDOM } else { (ALWAYS.as_nanos() as u64 / nanos).max(1) }
     }
 
     /// Adds what another worker has measured.
@@ -108,10 +116,10 @@ mod tests {
 
     /// Feeds `tasks` durations as a worker would and returns what was sampled.
     fn sampled(tasks: u64, took: impl Fn(u64) -> Duration) -> Times {
-        let mut times = Times::new();
+        let (mut times, mut due) = (Times::new(), 1);
         for task in 1..=tasks {
-            if times.is_due(task) {
-                times.add(took(task), task);
+            if task >= due {
+                due += times.add(took(task), task);
             }
         }
         times

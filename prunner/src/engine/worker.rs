@@ -1,22 +1,25 @@
 //! The loop of one worker: take a task, run it, commit what it did.
 
 use std::{
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
     thread::{self, Builder, Scope},
+    time::Instant,
 };
 
 use super::{
-    crew::{Crew, Outcome, Seat},
+    crew::{Counts, Crew, Outcome, Seat},
     queue::{Queue, Stealer as _},
     search::Pace,
-    tally::{Place, Tally},
+    tally::Tally,
+    times::clock_cost,
 };
 use crate::{
     context::Context,
     effects::{Effects, Publish},
     failure::{Cause, Failure, PanicWatch, drop_quietly},
     runner::ParallelTaskRunner,
-    sync::Ordering,
+    sync::BarrierPair as _,
     task::{Labeled, data_text},
 };
 
@@ -29,10 +32,10 @@ pub(super) struct Worker<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>>
     /// The task whose handler runs. It stays here while it runs, so that a panic, which leaves the
     /// handler's frames, does not take it along.
     current: Option<R::Task>,
-    /// The row of the running task.
-    place: Option<Place>,
-    /// The task to run next, if the last commit has given one.
+    /// The task to run next, while it is not in the hands of the loop.
     next: Option<R::Task>,
+    /// When the current task started, if it is measured.
+    started: Option<Instant>,
     _watch: PanicWatch,
     _mayday: Mayday<'env, R, Q>,
 }
@@ -56,15 +59,7 @@ pub(super) struct PostOffice<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Ta
     pub(super) scope: &'scope Scope<'scope, 'env>,
     pub(super) me: usize,
     pub(super) queue: Q,
-    counted: Counted,
-}
-
-/// The worker's own copies of its counts.
-#[derive(Debug, Default)]
-struct Counted {
-    posted: u64,
-    finished: u64,
-    dead: u64,
+    counts: &'env Counts,
 }
 
 impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env, R, Q> {
@@ -78,13 +73,13 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
         crew.sleepers.moved_in(me);
         let Seat { queue, merges } = crew.take_seat(me);
         Self {
-            post_office: PostOffice { crew, scope, me, queue, counted: Counted::default() },
-            effects: Effects::new(merges),
+            post_office: PostOffice { crew, scope, me, queue, counts: &crew.counts[me] },
+            effects: Effects::new(me, crew.dict.clone(), merges),
             tally: Tally::new(),
             pace: Pace::new(me),
             current: None,
-            place: None,
             next: None,
+            started: None,
             _watch: PanicWatch::begin(),
             _mayday: Mayday(crew),
         }
@@ -94,8 +89,8 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
     pub(super) fn begin(&mut self) -> Result<(), Cause> {
         let crew = self.post_office.crew;
         self.effects.eager = true;
-        let result =
-            Cause::of(|| crew.runner.begin(&mut context(&mut self.effects, &mut self.post_office)));
+        let mut cx = Context { effects: &mut self.effects, publish: &mut self.post_office };
+        let result = Cause::of(|| crew.runner.begin(&mut cx));
         self.effects.eager = false;
         match result {
             Ok(()) => {
@@ -123,50 +118,77 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
     }
 
     fn work_until_panic(&mut self) {
-        while let Some(task) = self.next.take().or_else(|| self.find()) {
+        let mut next = self.next.take();
+        while let Some(task) = next.or_else(|| self.find()) {
             if !self.post_office.crew.stop.is_going() {
                 self.next = Some(task);
                 return;
             }
-            let task = &*self.current.insert(task);
-            let (place, clock) = self.tally.start(task);
-            self.place = Some(place);
-            let crew = self.post_office.crew;
-            let result =
-                crew.runner.run(task, &mut context(&mut self.effects, &mut self.post_office));
-            if let Some(start) = clock {
-                self.tally.measured(place, start.elapsed());
+            next = self.run(task);
+        }
+    }
+
+    /// Runs one task and returns the next one of the own queue.
+    #[inline(always)]
+    fn run(&mut self, task: R::Task) -> Option<R::Task> {
+        let task = &*self.current.insert(task);
+        let measure = self.tally.start(task);
+        if measure {
+            self.started = Some(Instant::now());
+        }
+        let runner = self.post_office.crew.runner;
+        let publish = &mut self.post_office;
+        let result = runner.run(task, &mut Context { effects: &mut self.effects, publish });
+        if measure {
+            self.measured();
+        }
+        match result {
+            Ok(()) => self.finish(),
+            Err(error) => {
+                self.die(Cause::from(error));
+                self.post_office.queue.pop()
             }
-            match result {
-                Ok(()) => self.finish(),
-                Err(error) => self.die(Cause::from(error)),
-            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn measured(&mut self) {
+        if let (Some(started), Some(task)) = (self.started.take(), &self.current) {
+            self.tally.measured(task, started.elapsed().saturating_sub(clock_cost()));
         }
     }
 
     /// The task's effects become true, then it counts as finished.
     #[inline(always)]
-    fn finish(&mut self) {
-        self.next = self.post_office.commit(&mut self.effects);
-        self.post_office.count_finished();
-        drop(self.current.take());
+    fn finish(&mut self) -> Option<R::Task> {
+        let next = self.post_office.commit(&mut self.effects);
+        self.post_office.counts.count_finished();
+        if mem::needs_drop::<R::Task>() {
+            // A destructor may panic; the next task must not go with it.
+            self.next = next;
+            drop(self.current.take());
+            return self.next.take();
+        }
+        self.current = None;
+        next
     }
 
     /// None of the task's effects become true; it is over.
     #[cold]
     fn die(&mut self, cause: Cause) {
+        // A panic has skipped the second look at the clock.
+        self.measured();
         self.effects.discard();
         let Some(task) = self.current.take() else { return };
-        if let Some(place) = self.place.take() {
-            self.tally.died(place);
-        }
+        self.tally.died(&task);
         let PostOffice { crew, me, .. } = self.post_office;
         // A program's `Debug` may panic, too.
         let data = catch_unwind(AssertUnwindSafe(|| data_text(&task))).ok().flatten();
         let failure = Failure { label: task.label().to_string(), data, cause, worker: me };
         log::error!("task died on worker {me}: {failure}");
         crew.failures.lock().add(failure);
-        self.post_office.count_dead();
+        self.post_office.counts.count_dead();
         drop_quietly(task);
     }
 
@@ -193,21 +215,8 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
     /// The next task of this worker's own queue or of another's; `None` when the run is over.
     #[inline(always)]
     fn find(&mut self) -> Option<R::Task> {
-        match self.post_office.commit_nothing(&mut self.effects) {
-            Some(task) => Some(task),
-            None => self.search(),
-        }
+        self.post_office.queue.pop().or_else(|| self.search())
     }
-}
-
-/// What a handler gets.
-#[inline(always)]
-fn context<'a, R: ParallelTaskRunner, Q: Queue<R::Task>>(
-    effects: &'a mut Effects<R::Task>,
-    post_office: &'a mut PostOffice<'_, '_, R, Q>,
-) -> Context<'a, R::Task> {
-    let (crew, worker) = (post_office.crew, post_office.me);
-    Context { effects, publish: post_office, dict: &crew.dict, worker }
 }
 
 impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> PostOffice<'scope, 'env, R, Q> {
@@ -219,25 +228,22 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> PostOffice<'scope, 
         effects.merges.commit();
         let posts = effects.posts.len();
         if posts == 0 {
-            return self.queue.commit(&mut effects.posts);
+            return self.queue.pop();
         }
-        self.count_posted(posts);
+        self.counts.count_posted(posts);
+        if effects.posts.normal.len() == 1 && posts == 1 && self.queue.newest_is_next() {
+            return effects.posts.normal.pop();
+        }
         let next = self.queue.commit(&mut effects.posts);
         self.wake_for_posts();
         next
-    }
-
-    /// Takes the next task of the own queue.
-    fn commit_nothing(&mut self, effects: &mut Effects<R::Task>) -> Option<R::Task> {
-        debug_assert_eq!(effects.posts.len(), 0);
-        self.queue.commit(&mut effects.posts)
     }
 
     /// Wakes a worker if there is something to take and nobody looks for it.
     #[inline(always)]
     fn wake_for_posts(&mut self) {
         // Pairs with the heavy barrier of a worker that goes to sleep (H7).
-        self.crew.barrier.light();
+        Q::BARRIER.light();
         if self.crew.sleepers.wanted() && self.crew.stealers[self.me].shows_work() {
             self.wake_one();
         }
@@ -271,22 +277,6 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> PostOffice<'scope, 
         }
         started.is_ok()
     }
-
-    fn count_posted(&mut self, posts: usize) {
-        self.counted.posted += posts as u64;
-        self.crew.counts[self.me].posted.store(self.counted.posted, Ordering::Release);
-    }
-
-    #[inline(always)]
-    fn count_finished(&mut self) {
-        self.counted.finished += 1;
-        self.crew.counts[self.me].finished.store(self.counted.finished, Ordering::Release);
-    }
-
-    fn count_dead(&mut self) {
-        self.counted.dead += 1;
-        self.crew.counts[self.me].dead.store(self.counted.dead, Ordering::Release);
-    }
 }
 
 impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Publish<R::Task> for PostOffice<'_, '_, R, Q> {
@@ -295,7 +285,7 @@ impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Publish<R::Task> for PostOffice<'
         effects.published = true;
         let posts = effects.posts.len();
         if posts > 0 {
-            self.count_posted(posts);
+            self.counts.count_posted(posts);
             self.queue.publish(&mut effects.posts);
             self.wake_for_posts();
         }

@@ -77,7 +77,7 @@ impl LabelReport {
     /// How long its handlers took on average, if any has run.
     ///
     /// Tasks of 5 us and more are measured every time; shorter ones the more seldom the shorter they
-    /// are, down to one in 256, so that measuring costs next to nothing.
+    /// are, down to one in 512, so that measuring costs next to nothing.
     pub fn mean(&self) -> Option<Duration> {
         self.times.mean()
     }

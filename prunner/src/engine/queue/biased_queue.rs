@@ -8,19 +8,17 @@ use super::{Order, Queue, Stealer, lanes::Lanes};
 use crate::{
     effects::Posts,
     engine::biased::{Owner, Visitor, biased},
-    sync::{AtomicBool, Barrier, Ordering},
+    sync::{AtomicBool, Barrier, Membarrier, Ordering},
     task::Priority,
 };
 
 /// A worker's own side.
 pub(crate) struct BiasedQueue<T> {
-    lanes: Owner<Shown<T>>,
+    lanes: Owner<Shown<T>, Membarrier>,
     /// What a theft brought, until it goes into the lanes; kept for its capacity.
     loot: VecDeque<T>,
-    order: Order,
-    /// Whether a task of another priority has ever been here: then the newest post is not always
-    /// the next task.
-    prioritised: bool,
+    /// Newest first, and no task of another priority has ever been here.
+    newest_is_next: bool,
 }
 
 /// The lanes and what the world is told of them.
@@ -45,36 +43,52 @@ impl<T> Shown<T> {
 
 /// A thief's side.
 pub(crate) struct BiasedStealer<T> {
-    lanes: Visitor<Shown<T>>,
+    lanes: Visitor<Shown<T>, Membarrier>,
     visible: Arc<CachePadded<AtomicBool>>,
 }
 
 impl<T: Send> Queue<T> for BiasedQueue<T> {
     type Stealer = BiasedStealer<T>;
 
-    fn new(order: Order, barrier: Barrier) -> (Self, Self::Stealer) {
+    const BARRIER: Barrier = Barrier::Membarrier;
+
+    fn new(order: Order) -> (Self, Self::Stealer) {
         let visible = Arc::new(CachePadded::new(AtomicBool::new(false)));
         let shown = Shown { lanes: Lanes::new(order), shown: false, visible: Arc::clone(&visible) };
-        let (owner, visitor) = biased(barrier, shown);
-        let queue = Self { lanes: owner, loot: VecDeque::new(), order, prioritised: false };
+        let (owner, visitor) = biased(Membarrier, shown);
+        let newest_is_next = order == Order::Lifo;
+        let queue = Self { lanes: owner, loot: VecDeque::new(), newest_is_next };
         (queue, BiasedStealer { lanes: visitor, visible })
     }
 
     #[inline(always)]
+    fn newest_is_next(&self) -> bool {
+        self.newest_is_next
+    }
+
+    #[inline(always)]
     fn commit(&mut self, posts: &mut Posts<T>) -> Option<T> {
-        self.prioritised |= posts.has_prioritised();
-        if posts.normal.len() == 1 && self.order == Order::Lifo && !self.prioritised {
-            return posts.normal.pop();
-        }
+        self.newest_is_next &= !posts.has_prioritised();
+        let newest_is_next = self.newest_is_next;
         self.lanes.with(|shown| {
-            let next = shown.lanes.commit(posts);
+            let next = shown.lanes.commit(posts, newest_is_next);
+            shown.show();
+            next
+        })
+    }
+
+    #[inline(always)]
+    fn pop(&mut self) -> Option<T> {
+        let newest_is_next = self.newest_is_next;
+        self.lanes.with(|shown| {
+            let next = shown.lanes.pop(newest_is_next);
             shown.show();
             next
         })
     }
 
     fn publish(&mut self, posts: &mut Posts<T>) {
-        self.prioritised |= posts.has_prioritised();
+        self.newest_is_next &= !posts.has_prioritised();
         self.lanes.with(|shown| {
             shown.lanes.extend(posts);
             shown.show();
@@ -87,7 +101,7 @@ impl<T: Send> Queue<T> for BiasedQueue<T> {
             shown.show();
             priority
         })??;
-        self.prioritised |= priority != Priority::Normal;
+        self.newest_is_next &= priority == Priority::Normal;
         let oldest = self.loot.pop_front();
         if !self.loot.is_empty() {
             let loot = &mut self.loot;

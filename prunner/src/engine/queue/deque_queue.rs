@@ -9,9 +9,8 @@ use crate::{effects::Posts, sync::Barrier, task::Priority};
 pub(crate) struct DequeQueue<T> {
     /// Highest priority first.
     lanes: [Worker<T>; 3],
-    order: Order,
-    /// Whether a task of another priority has ever been here.
-    prioritised: bool,
+    /// Newest first, and no task of another priority has ever been here.
+    newest_is_next: bool,
 }
 
 /// A thief's side.
@@ -20,29 +19,36 @@ pub(crate) struct Stealers<T>([DequeStealer<T>; 3]);
 impl<T: Send> Queue<T> for DequeQueue<T> {
     type Stealer = Stealers<T>;
 
-    fn new(order: Order, _: Barrier) -> (Self, Self::Stealer) {
+    const BARRIER: Barrier = Barrier::Fence;
+
+    fn new(order: Order) -> (Self, Self::Stealer) {
         let lanes = std::array::from_fn(|_| match order {
             Order::Lifo => Worker::new_lifo(),
             Order::Fifo => Worker::new_fifo(),
         });
         let stealers = Stealers(std::array::from_fn(|lane| Worker::stealer(&lanes[lane])));
-        (Self { lanes, order, prioritised: false }, stealers)
+        (Self { lanes, newest_is_next: order == Order::Lifo }, stealers)
+    }
+
+    fn newest_is_next(&self) -> bool {
+        self.newest_is_next
     }
 
     #[inline]
     fn commit(&mut self, posts: &mut Posts<T>) -> Option<T> {
-        self.prioritised |= posts.has_prioritised();
-        if self.prioritised || self.order == Order::Fifo {
-            self.publish(posts);
-            return self.take();
-        }
-        let newest = posts.normal.pop();
+        self.newest_is_next &= !posts.has_prioritised();
+        let newest = if self.newest_is_next { posts.normal.pop() } else { None };
         self.publish(posts);
-        newest.or_else(|| self.take())
+        newest.or_else(|| self.pop())
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Option<T> {
+        self.lanes.iter().find_map(Worker::pop)
     }
 
     fn publish(&mut self, posts: &mut Posts<T>) {
-        self.prioritised |= posts.has_prioritised();
+        self.newest_is_next &= !posts.has_prioritised();
         for (priority, task) in posts.prioritised.drain(..) {
             self.lane(priority).push(task);
         }
@@ -56,7 +62,7 @@ impl<T: Send> Queue<T> for DequeQueue<T> {
             loop {
                 match theirs.steal_batch_and_pop(own) {
                     Steal::Success(task) => {
-                        self.prioritised |= lane != Priority::Normal as usize;
+                        self.newest_is_next &= lane == Priority::Normal as usize;
                         return Some(task);
                     }
                     Steal::Empty => return None,
@@ -67,15 +73,11 @@ impl<T: Send> Queue<T> for DequeQueue<T> {
     }
 
     fn drain(&mut self) -> Vec<T> {
-        std::iter::from_fn(|| self.take()).collect()
+        std::iter::from_fn(|| self.pop()).collect()
     }
 }
 
 impl<T> DequeQueue<T> {
-    fn take(&self) -> Option<T> {
-        self.lanes.iter().find_map(Worker::pop)
-    }
-
     fn lane(&self, priority: Priority) -> &Worker<T> {
         &self.lanes[priority as usize]
     }

@@ -10,45 +10,43 @@ const ADOPT: usize = 4096;
 
 /// One deque for each [`Priority`]; new tasks join at the back.
 pub(super) struct Lanes<T> {
-    high: VecDeque<T>,
     normal: VecDeque<T>,
-    low: VecDeque<T>,
+    /// Made with the first task that has another priority.
+    others: Option<Box<Others<T>>>,
     order: Order,
+}
+
+struct Others<T> {
+    high: VecDeque<T>,
+    low: VecDeque<T>,
 }
 
 impl<T> Lanes<T> {
     pub(super) fn new(order: Order) -> Self {
-        Self { high: VecDeque::new(), normal: VecDeque::new(), low: VecDeque::new(), order }
+        Self { normal: VecDeque::new(), others: None, order }
     }
 
     #[inline(always)]
     pub(super) fn is_empty(&self) -> bool {
-        self.normal.is_empty() && self.high.is_empty() && self.low.is_empty()
+        self.normal.is_empty()
+            && self.others.as_ref().is_none_or(|it| it.high.is_empty() && it.low.is_empty())
     }
 
-    /// Adds `posts` and takes the next task, which is often the newest of them.
+    /// Adds `posts` and takes the next task, which is known to be the newest of all, or not.
     #[inline(always)]
-    pub(super) fn commit(&mut self, posts: &mut Posts<T>) -> Option<T> {
-        if posts.has_prioritised() || !self.high.is_empty() {
-            return self.commit_prioritised(posts);
+    pub(super) fn commit(&mut self, posts: &mut Posts<T>, newest_is_next: bool) -> Option<T> {
+        if newest_is_next && let Some(newest) = posts.normal.pop() {
+            self.extend_normal(&mut posts.normal);
+            return Some(newest);
         }
-        match self.order {
-            Order::Lifo => {
-                let newest = posts.normal.pop();
-                self.extend_normal(&mut posts.normal);
-                if newest.is_some() { newest } else { self.take() }
-            }
-            Order::Fifo => {
-                self.extend_normal(&mut posts.normal);
-                self.take()
-            }
-        }
-    }
-
-    #[cold]
-    fn commit_prioritised(&mut self, posts: &mut Posts<T>) -> Option<T> {
         self.extend(posts);
         self.take()
+    }
+
+    /// Takes the owner's next task.
+    #[inline(always)]
+    pub(super) fn pop(&mut self, newest_is_next: bool) -> Option<T> {
+        if newest_is_next { self.normal.pop_back() } else { self.take() }
     }
 
     /// Adds `posts`.
@@ -59,43 +57,44 @@ impl<T> Lanes<T> {
         self.extend_normal(&mut posts.normal);
     }
 
+    /// Few posts are the rule, and each is worth its nanosecond.
     #[inline(always)]
     fn extend_normal(&mut self, tasks: &mut Vec<T>) {
-        if tasks.len() < ADOPT {
-            self.normal.extend(tasks.drain(..));
-        } else {
+        if tasks.len() > 1 {
             self.extend_by_many(tasks);
+        } else if let Some(task) = tasks.pop() {
+            self.normal.push_back(task);
         }
     }
 
-    #[cold]
+    #[inline(never)]
     fn extend_by_many(&mut self, tasks: &mut Vec<T>) {
-        if self.normal.is_empty() {
+        if self.normal.is_empty() && tasks.len() >= ADOPT {
             self.normal = VecDeque::from(std::mem::take(tasks));
         } else {
             self.normal.extend(tasks.drain(..));
         }
     }
 
-    /// Takes the owner's next task.
-    #[inline(always)]
-    pub(super) fn take(&mut self) -> Option<T> {
+    /// Takes the owner's next task, whatever the order and the priorities.
+    fn take(&mut self) -> Option<T> {
         let order = self.order;
         let take = |lane: &mut VecDeque<T>| match order {
             Order::Lifo => lane.pop_back(),
             Order::Fifo => lane.pop_front(),
         };
-        if !self.high.is_empty() {
-            return take(&mut self.high);
-        }
-        take(&mut self.normal).or_else(|| take(&mut self.low))
+        let Some(others) = &mut self.others else { return take(&mut self.normal) };
+        take(&mut others.high).or_else(|| take(&mut self.normal)).or_else(|| take(&mut others.low))
     }
 
     /// Moves the oldest half of the highest lane that has any into `loot`.
     pub(super) fn give_half(&mut self, loot: &mut VecDeque<T>) -> Option<Priority> {
-        let priority = [Priority::High, Priority::Normal, Priority::Low]
-            .into_iter()
-            .find(|&priority| !self.lane(priority).is_empty())?;
+        let priority = match &self.others {
+            Some(others) if !others.high.is_empty() => Priority::High,
+            _ if !self.normal.is_empty() => Priority::Normal,
+            Some(others) if !others.low.is_empty() => Priority::Low,
+            _ => return None,
+        };
         let lane = self.lane(priority);
         loot.extend(lane.drain(..lane.len().div_ceil(2)));
         Some(priority)
@@ -110,15 +109,15 @@ impl<T> Lanes<T> {
 
     /// Takes everything.
     pub(super) fn drain(&mut self) -> Vec<T> {
-        let lanes = [&mut self.high, &mut self.normal, &mut self.low];
-        lanes.into_iter().flat_map(std::mem::take).collect()
+        std::iter::from_fn(|| self.take()).collect()
     }
 
     fn lane(&mut self, priority: Priority) -> &mut VecDeque<T> {
-        match priority {
-            Priority::High => &mut self.high,
-            Priority::Normal => &mut self.normal,
-            Priority::Low => &mut self.low,
+        if priority == Priority::Normal {
+            return &mut self.normal;
         }
+        let none = || Box::new(Others { high: VecDeque::new(), low: VecDeque::new() });
+        let others = self.others.get_or_insert_with(none);
+        if priority == Priority::High { &mut others.high } else { &mut others.low }
     }
 }

@@ -29,14 +29,23 @@ pub enum Order {
 
 /// The owner's side of a queue.
 pub(crate) trait Queue<T>: Send + Sized {
+    /// The barriers that the worker uses beside this queue.
+    const BARRIER: Barrier;
+
     /// What everybody else holds of it.
     type Stealer: Stealer;
 
     /// Makes an empty queue and the handle for thieves.
-    fn new(order: Order, barrier: Barrier) -> (Self, Self::Stealer);
+    fn new(order: Order) -> (Self, Self::Stealer);
+
+    /// Whether a single post is the next task anyway, so that it need not go through the queue.
+    fn newest_is_next(&self) -> bool;
 
     /// Publishes `posts` (which is left empty) and takes the next task to run.
     fn commit(&mut self, posts: &mut Posts<T>) -> Option<T>;
+
+    /// Takes the next task to run.
+    fn pop(&mut self) -> Option<T>;
 
     /// Publishes `posts` (which is left empty).
     fn publish(&mut self, posts: &mut Posts<T>);
