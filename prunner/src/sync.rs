@@ -1,15 +1,15 @@
 //! The one door to atomics, locks, threads and barriers.
 //!
 //! Everything that synchronises goes through here, so that a model checker can stand in: under
-//! `--cfg loom` the same engine sources run on loom's types.
+//! `--cfg prunner_loom` the same engine sources run on loom's types.
 
-#[cfg(not(loom))]
+#[cfg(not(prunner_loom))]
 pub(crate) use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering, compiler_fence, fence},
     thread::{self, Thread},
 };
 
-#[cfg(loom)]
+#[cfg(prunner_loom)]
 pub(crate) use loom::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering, fence},
     thread::{self, Thread},
@@ -18,37 +18,37 @@ pub(crate) use loom::{
 /// A cell whose accesses a model checker can watch.
 #[derive(Debug)]
 pub(crate) struct UnsafeCell<T>(
-    #[cfg(not(loom))] std::cell::UnsafeCell<T>,
-    #[cfg(loom)] loom::cell::UnsafeCell<T>,
+    #[cfg(not(prunner_loom))] std::cell::UnsafeCell<T>,
+    #[cfg(prunner_loom)] loom::cell::UnsafeCell<T>,
 );
 
 impl<T> UnsafeCell<T> {
     pub(crate) fn new(value: T) -> Self {
-        #[cfg(not(loom))]
+        #[cfg(not(prunner_loom))]
         return Self(std::cell::UnsafeCell::new(value));
-        #[cfg(loom)]
+        #[cfg(prunner_loom)]
         return Self(loom::cell::UnsafeCell::new(value));
     }
 
     /// Lends the address of the value; the caller proves that nobody else has it meanwhile.
     #[inline(always)]
     pub(crate) fn with_mut<O>(&self, f: impl FnOnce(*mut T) -> O) -> O {
-        #[cfg(not(loom))]
+        #[cfg(not(prunner_loom))]
         return f(self.0.get());
-        #[cfg(loom)]
+        #[cfg(prunner_loom)]
         return self.0.with_mut(f);
     }
 }
 
-#[cfg(not(loom))]
+#[cfg(not(prunner_loom))]
 pub(crate) use parking_lot::Mutex;
 
 /// loom's mutex behind the interface of `parking_lot`.
-#[cfg(loom)]
+#[cfg(prunner_loom)]
 #[derive(Debug)]
 pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
-#[cfg(loom)]
+#[cfg(prunner_loom)]
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
         Self(loom::sync::Mutex::new(value))
@@ -62,9 +62,9 @@ impl<T> Mutex<T> {
 /// A busy-wait hint, which a model checker needs to see as a yield.
 #[inline]
 pub(crate) fn spin_loop() {
-    #[cfg(not(loom))]
+    #[cfg(not(prunner_loom))]
     std::hint::spin_loop();
-    #[cfg(loom)]
+    #[cfg(prunner_loom)]
     loom::thread::yield_now();
 }
 
@@ -85,7 +85,7 @@ pub(crate) trait BarrierPair: Copy + Send + Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Barrier {
     /// See [`Membarrier`].
-    #[cfg_attr(loom, allow(dead_code))]
+    #[cfg_attr(prunner_loom, allow(dead_code))]
     Membarrier,
     /// Both sides are a sequentially consistent fence.
     Fence,
@@ -125,9 +125,9 @@ pub(crate) struct Membarrier;
 impl BarrierPair for Membarrier {
     #[inline(always)]
     fn light(self) {
-        #[cfg(not(loom))]
+        #[cfg(not(prunner_loom))]
         compiler_fence(Ordering::SeqCst);
-        #[cfg(loom)]
+        #[cfg(prunner_loom)]
         fence(Ordering::SeqCst);
     }
 
@@ -137,7 +137,7 @@ impl BarrierPair for Membarrier {
     }
 }
 
-#[cfg(all(target_os = "linux", not(loom)))]
+#[cfg(all(target_os = "linux", not(prunner_loom)))]
 mod membarrier {
     use std::sync::OnceLock;
 
@@ -163,7 +163,7 @@ mod membarrier {
     }
 }
 
-#[cfg(not(all(target_os = "linux", not(loom))))]
+#[cfg(not(all(target_os = "linux", not(prunner_loom))))]
 mod membarrier {
     pub(super) fn registered() -> bool {
         false

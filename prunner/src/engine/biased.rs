@@ -13,8 +13,9 @@ use crate::sync::{AtomicBool, Barrier, BarrierPair, Ordering, UnsafeCell, spin_l
 /// How often a thread looks again before it lets others run: the other side may be preempted.
 const SPINS_BEFORE_YIELD: u32 = 100;
 
-/// How often a visitor that only tries looks at `own` before it gives up.
-const SPINS_BEFORE_BUSY: u32 = 200;
+/// How often a visitor that only tries looks at `own` before it gives up; a model checker would try
+/// them all.
+const SPINS_BEFORE_BUSY: u32 = if cfg!(prunner_loom) { 2 } else { 200 };
 
 struct Biased<T, B> {
     barrier: B,

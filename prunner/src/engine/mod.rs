@@ -6,6 +6,8 @@
 pub(crate) mod biased;
 mod crew;
 mod idle;
+#[cfg(all(test, prunner_loom))]
+mod models;
 pub(crate) mod queue;
 mod search;
 pub(crate) mod stop;

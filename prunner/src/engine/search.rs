@@ -64,9 +64,8 @@ impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'_, '_, R, Q> {
             }
             if crew.others_show_work(me) {
                 if let Some(task) = self.steal() {
-                    // What else is queued was left to this searcher (H8).
-                    if crew.sleepers.end_search() && self.anything_shows() {
-                        self.post_office.wake_one();
+                    if crew.sleepers.end_search() {
+                        self.hand_over();
                     }
                     return Some(task);
                 }
@@ -112,8 +111,15 @@ impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'_, '_, R, Q> {
         }
     }
 
-    fn anything_shows(&self) -> bool {
-        self.post_office.crew.stealers.iter().any(|queue| queue.shows_work())
+    /// Wakes the next searcher if there is more to find than this one has taken: posts that came
+    /// while it searched have woken nobody (H8).
+    #[cold]
+    fn hand_over(&self) {
+        // The poster's light barrier pairs with this: it saw a searcher, so its post is seen here.
+        Q::BARRIER.heavy();
+        if self.post_office.crew.stealers.iter().any(|queue| queue.shows_work()) {
+            self.post_office.wake_one();
+        }
     }
 
     /// Sleeps until there may be work; true if the run has ended instead.
