@@ -21,8 +21,10 @@ impl<T> Context<'_, T> {
     /// Posts a follow-up task. It never blocks.
     #[inline]
     pub fn post(&mut self, task: T) {
-        self.effects.posts.normal.push(task);
-        self.publish_if_eager();
+        match self.effects.posts.place() {
+            Some(place) => place.put(task),
+            None => self.post_slowly(task),
+        }
     }
 
     /// Posts a follow-up task with a priority.
@@ -40,8 +42,10 @@ impl<T> Context<'_, T> {
         match priority {
             Priority::Normal => self.post(task),
             _ => {
-                self.effects.posts.prioritised.push((priority, task));
-                self.publish_if_eager();
+                self.effects.posts.push_prioritised(priority, task);
+                if self.effects.eager {
+                    self.publish_eagerly();
+                }
             }
         }
     }
@@ -49,11 +53,7 @@ impl<T> Context<'_, T> {
     /// Posts many follow-up tasks.
     #[inline]
     pub fn post_all(&mut self, tasks: impl IntoIterator<Item = T>) {
-        if self.effects.eager {
-            tasks.into_iter().for_each(|task| self.post(task));
-        } else {
-            self.effects.posts.normal.extend(tasks);
-        }
+        tasks.into_iter().for_each(|task| self.post(task));
     }
 
     /// Merges `value` into an entry of the dict: the way to collect results, without a lock.
@@ -125,19 +125,26 @@ impl<T> Context<'_, T> {
         self.effects.worker
     }
 
-    #[inline(always)]
-    fn publish_if_eager(&mut self) {
+    /// The queue is full, or the producer is eager and its posts are not to be collected.
+    #[cold]
+    #[inline(never)]
+    fn post_slowly(&mut self, task: T) {
+        self.publish.make_room(&mut self.effects.posts);
+        if let Some(place) = self.effects.posts.place() {
+            place.put(task);
+        }
         if self.effects.eager {
             self.publish_eagerly();
         }
     }
 
-    /// In `begin` a post is published with the next one: a run of a single task then wakes nobody.
-    #[cold]
+    /// In `begin` the first post is published with the second, so that a run of a single task wakes
+    /// nobody; from then on each post at once.
     fn publish_eagerly(&mut self) {
         if self.effects.posts.len() > 1 || self.effects.published {
             self.flush();
         }
+        self.effects.posts.close();
     }
 }
 

@@ -1,15 +1,12 @@
 //! What a handler has done and not yet committed.
 
-use std::mem;
-
 use crate::{
     dict::{Merges, SharedDict},
+    engine::queue::Posts,
     failure::drop_quietly,
-    task::Priority,
 };
 
 /// The follow-ups and merges of the running handler.
-#[derive(Debug)]
 pub(crate) struct Effects<T> {
     /// The worker that runs the handler.
     pub(crate) worker: usize,
@@ -23,41 +20,22 @@ pub(crate) struct Effects<T> {
 }
 
 impl<T> Effects<T> {
-    pub(crate) fn new(worker: usize, dict: SharedDict, merges: Merges) -> Self {
-        Self { worker, dict, posts: Posts::new(), merges, eager: false, published: false }
+    pub(crate) fn new(worker: usize, dict: SharedDict, posts: Posts<T>, merges: Merges) -> Self {
+        Self { worker, dict, posts, merges, eager: false, published: false }
     }
 
     /// Forgets what a failed attempt has done.
     pub(crate) fn discard(&mut self) {
-        drop_quietly(mem::replace(&mut self.posts, Posts::new()));
+        drop_quietly(self.posts.take_all());
         drop_quietly(self.merges.discard());
     }
 }
 
-/// Publishes effects in the middle of a handler.
+/// What the engine does for a handler while it runs.
 pub(crate) trait Publish<T> {
+    /// Publishes what the handler has done so far.
     fn publish(&mut self, effects: &mut Effects<T>);
-}
 
-/// Follow-ups in the order in which they were posted.
-#[derive(Debug)]
-pub(crate) struct Posts<T> {
-    pub(crate) normal: Vec<T>,
-    pub(crate) prioritised: Vec<(Priority, T)>,
-}
-
-impl<T> Posts<T> {
-    fn new() -> Self {
-        Self { normal: Vec::new(), prioritised: Vec::new() }
-    }
-
-    #[inline(always)]
-    pub(crate) fn has_prioritised(&self) -> bool {
-        !self.prioritised.is_empty()
-    }
-
-    #[inline(always)]
-    pub(crate) fn len(&self) -> usize {
-        self.normal.len() + self.prioritised.len()
-    }
+    /// Makes room for at least one more post.
+    fn make_room(&mut self, posts: &mut Posts<T>);
 }

@@ -75,8 +75,7 @@ impl KeyId {
     /// same constant is usually the same text in memory.
     #[inline(always)]
     fn is(self, other: &Self) -> bool {
-        self.hash == other.hash
-            && (std::ptr::eq(self.name, other.name) || self.name == other.name)
+        self.hash == other.hash && (std::ptr::eq(self.name, other.name) || self.name == other.name)
     }
 }
 

@@ -96,9 +96,9 @@ impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'_, '_, R, Q> {
             .peekable();
         victims.peek()?;
         crew.epochs.set_busy(me);
-        let queue = &mut self.post_office.queue;
-        let stolen =
-            victims.find_map(|victim| Some((victim, queue.steal_from(&crew.stealers[victim])?)));
+        let (queue, posts) = (&mut self.post_office.queue, &mut self.effects.posts);
+        let stolen = victims
+            .find_map(|victim| Some((victim, queue.steal_from(&crew.stealers[victim], posts)?)));
         match stolen {
             Some((victim, task)) => {
                 self.pace.last = Some((victim, Instant::now()));

@@ -1,7 +1,7 @@
 //! The loop of one worker: take a task, run it, commit what it did.
 
 use std::{
-    mem,
+    iter, mem,
     panic::{AssertUnwindSafe, catch_unwind},
     thread::{self, Builder, Scope},
     time::Instant,
@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     crew::{Counts, Crew, Outcome, Seat},
-    queue::{Queue, Stealer as _},
+    queue::{Posts, Queue, Stealer as _},
     search::Pace,
     tally::Tally,
     times::clock_cost,
@@ -26,7 +26,7 @@ use crate::{
 /// One worker, on the thread that it runs on.
 pub(super) struct Worker<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> {
     pub(super) post_office: PostOffice<'scope, 'env, R, Q>,
-    effects: Effects<R::Task>,
+    pub(super) effects: Effects<R::Task>,
     tally: Tally,
     pub(super) pace: Pace,
     /// The task whose handler runs. It stays here while it runs, so that a panic, which leaves the
@@ -71,10 +71,11 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
     ) -> Self {
         log::debug!("worker {me} starts");
         crew.sleepers.moved_in(me);
-        let Seat { queue, merges } = crew.take_seat(me);
+        let Seat { mut queue, merges } = crew.take_seat(me);
+        let posts = queue.open();
         Self {
             post_office: PostOffice { crew, scope, me, queue, counts: &crew.counts[me] },
-            effects: Effects::new(me, crew.dict.clone(), merges),
+            effects: Effects::new(me, crew.dict.clone(), posts, merges),
             tally: Tally::new(),
             pace: Pace::new(me),
             current: None,
@@ -89,9 +90,11 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
     pub(super) fn begin(&mut self) -> Result<(), Cause> {
         let crew = self.post_office.crew;
         self.effects.eager = true;
+        self.effects.posts.close();
         let mut cx = Context { effects: &mut self.effects, publish: &mut self.post_office };
         let result = Cause::of(|| crew.runner.begin(&mut cx));
         self.effects.eager = false;
+        self.post_office.queue.make_room(&mut self.effects.posts);
         match result {
             Ok(()) => {
                 let next = self.post_office.commit(&mut self.effects);
@@ -146,7 +149,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
             Ok(()) => self.finish(),
             Err(error) => {
                 self.die(Cause::from(error));
-                self.post_office.queue.pop()
+                self.post_office.queue.pop(&mut self.effects.posts)
             }
         }
     }
@@ -206,7 +209,8 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
         let crew = self.post_office.crew;
         // After an interrupt others may be parked: nobody will post for them any more.
         crew.sleepers.rouse_all();
-        let mut left = self.post_office.queue.drain();
+        let (queue, posts) = (&mut self.post_office.queue, &mut self.effects.posts);
+        let mut left: Vec<_> = iter::from_fn(|| queue.pop(posts)).collect();
         left.extend(self.next.take());
         log::debug!("worker {} stops", self.post_office.me);
         crew.hand_in(Outcome { tally: self.tally, left });
@@ -215,7 +219,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
     /// The next task of this worker's own queue or of another's; `None` when the run is over.
     #[inline(always)]
     fn find(&mut self) -> Option<R::Task> {
-        self.post_office.queue.pop().or_else(|| self.search())
+        self.post_office.queue.pop(&mut self.effects.posts).or_else(|| self.search())
     }
 }
 
@@ -228,14 +232,14 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> PostOffice<'scope, 
         effects.merges.commit();
         let posts = effects.posts.len();
         if posts == 0 {
-            return self.queue.pop();
+            return self.queue.pop(&mut effects.posts);
         }
         self.counts.count_posted(posts);
-        if effects.posts.normal.len() == 1 && posts == 1 && self.queue.newest_is_next() {
-            return effects.posts.normal.pop();
-        }
         let next = self.queue.commit(&mut effects.posts);
-        self.wake_for_posts();
+        // A single post is usually the next task and nobody else's business.
+        if posts > 1 {
+            self.wake_for_posts();
+        }
         next
     }
 
@@ -289,6 +293,10 @@ impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Publish<R::Task> for PostOffice<'
             self.queue.publish(&mut effects.posts);
             self.wake_for_posts();
         }
+    }
+
+    fn make_room(&mut self, posts: &mut Posts<R::Task>) {
+        self.queue.make_room(posts);
     }
 }
 

@@ -1,22 +1,23 @@
 //! The queue behind a biased lock: the owner pays two plain stores, a thief a system call.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 
-use super::{Order, Queue, Stealer, lanes::Lanes};
+use super::{
+    Order, Posts, Queue, Stealer,
+    lanes::{Lanes, Loot},
+};
 use crate::{
-    effects::Posts,
     engine::biased::{Owner, Visitor, biased},
     sync::{AtomicBool, Barrier, Membarrier, Ordering},
-    task::Priority,
 };
 
 /// A worker's own side.
 pub(crate) struct BiasedQueue<T> {
     lanes: Owner<Shown<T>, Membarrier>,
-    /// What a theft brought, until it goes into the lanes; kept for its capacity.
-    loot: VecDeque<T>,
+    /// What a theft brought, until it goes into the lanes; kept for its room.
+    loot: Loot<T>,
     /// Newest first, and no task of another priority has ever been here.
     newest_is_next: bool,
 }
@@ -48,40 +49,49 @@ pub(crate) struct BiasedStealer<T> {
 }
 
 impl<T: Send> Queue<T> for BiasedQueue<T> {
-    type Stealer = BiasedStealer<T>;
-
     const BARRIER: Barrier = Barrier::Membarrier;
+
+    type Stealer = BiasedStealer<T>;
 
     fn new(order: Order) -> (Self, Self::Stealer) {
         let visible = Arc::new(CachePadded::new(AtomicBool::new(false)));
         let shown = Shown { lanes: Lanes::new(order), shown: false, visible: Arc::clone(&visible) };
         let (owner, visitor) = biased(Membarrier, shown);
         let newest_is_next = order == Order::Lifo;
-        let queue = Self { lanes: owner, loot: VecDeque::new(), newest_is_next };
+        let queue = Self { lanes: owner, loot: Loot::new(), newest_is_next };
         (queue, BiasedStealer { lanes: visitor, visible })
     }
 
-    #[inline(always)]
-    fn newest_is_next(&self) -> bool {
-        self.newest_is_next
+    fn open(&mut self) -> Posts<T> {
+        self.lanes.with(|shown| shown.lanes.open())
+    }
+
+    fn make_room(&mut self, posts: &mut Posts<T>) {
+        self.lanes.with(|shown| shown.lanes.make_room(posts));
     }
 
     #[inline(always)]
     fn commit(&mut self, posts: &mut Posts<T>) -> Option<T> {
         self.newest_is_next &= !posts.has_prioritised();
-        let newest_is_next = self.newest_is_next;
-        self.lanes.with(|shown| {
-            let next = shown.lanes.commit(posts, newest_is_next);
-            shown.show();
-            next
-        })
+        if !self.newest_is_next {
+            return self.commit_in_order(posts);
+        }
+        let newest = posts.pop();
+        if posts.normal() > 0 {
+            self.lanes.with(|shown| {
+                shown.lanes.publish_normal(posts);
+                shown.show();
+            });
+        }
+        newest
     }
 
     #[inline(always)]
-    fn pop(&mut self) -> Option<T> {
+    fn pop(&mut self, posts: &mut Posts<T>) -> Option<T> {
         let newest_is_next = self.newest_is_next;
         self.lanes.with(|shown| {
-            let next = shown.lanes.pop(newest_is_next);
+            let lanes = &mut shown.lanes;
+            let next = if newest_is_next { lanes.take_newest(posts) } else { lanes.take(posts) };
             shown.show();
             next
         })
@@ -90,35 +100,34 @@ impl<T: Send> Queue<T> for BiasedQueue<T> {
     fn publish(&mut self, posts: &mut Posts<T>) {
         self.newest_is_next &= !posts.has_prioritised();
         self.lanes.with(|shown| {
-            shown.lanes.extend(posts);
+            shown.lanes.publish(posts);
             shown.show();
         });
     }
 
-    fn steal_from(&mut self, victim: &Self::Stealer) -> Option<T> {
-        let priority = victim.lanes.try_with(|shown| {
-            let priority = shown.lanes.give_half(&mut self.loot);
+    fn steal_from(&mut self, victim: &Self::Stealer, posts: &mut Posts<T>) -> Option<T> {
+        let loot = &mut self.loot;
+        victim.lanes.try_with(|shown| {
+            shown.lanes.give_half(loot);
             shown.show();
-            priority
-        })??;
-        self.newest_is_next &= priority == Priority::Normal;
-        let oldest = self.loot.pop_front();
-        if !self.loot.is_empty() {
-            let loot = &mut self.loot;
+        })?;
+        self.newest_is_next &= !loot.has_prioritised();
+        let oldest = loot.pop();
+        if !loot.is_empty() {
             self.lanes.with(|shown| {
-                shown.lanes.receive(priority, loot);
+                shown.lanes.receive(loot, posts);
                 shown.show();
             });
         }
         oldest
     }
+}
 
-    fn drain(&mut self) -> Vec<T> {
-        self.lanes.with(|shown| {
-            let left = shown.lanes.drain();
-            shown.show();
-            left
-        })
+impl<T: Send> BiasedQueue<T> {
+    #[cold]
+    fn commit_in_order(&mut self, posts: &mut Posts<T>) -> Option<T> {
+        self.publish(posts);
+        self.pop(posts)
     }
 }
 

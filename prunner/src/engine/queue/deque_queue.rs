@@ -1,14 +1,18 @@
 //! The queue where `membarrier(2)` is missing: crossbeam's deques, one for each priority.
 
+use std::mem;
+
 use crossbeam_deque::{Steal, Stealer as DequeStealer, Worker};
 
-use super::{Order, Queue, Stealer};
-use crate::{effects::Posts, sync::Barrier, task::Priority};
+use super::{Order, Posts, Queue, Stealer, ring::Ring};
+use crate::{sync::Barrier, task::Priority};
 
 /// A worker's own side.
 pub(crate) struct DequeQueue<T> {
     /// Highest priority first.
     lanes: [Worker<T>; 3],
+    /// Where the posts of the running handler lie, from number 0 on.
+    buffer: Ring<T>,
     /// Newest first, and no task of another priority has ever been here.
     newest_is_next: bool,
 }
@@ -27,23 +31,30 @@ impl<T: Send> Queue<T> for DequeQueue<T> {
             Order::Fifo => Worker::new_fifo(),
         });
         let stealers = Stealers(std::array::from_fn(|lane| Worker::stealer(&lanes[lane])));
-        (Self { lanes, newest_is_next: order == Order::Lifo }, stealers)
+        (Self { lanes, buffer: Ring::new(), newest_is_next: order == Order::Lifo }, stealers)
     }
 
-    fn newest_is_next(&self) -> bool {
-        self.newest_is_next
+    fn open(&mut self) -> Posts<T> {
+        Posts::new(self.buffer.open(0..0))
+    }
+
+    fn make_room(&mut self, posts: &mut Posts<T>) {
+        let end = posts.window.end;
+        self.buffer.grow(end + 1, 0..end);
+        posts.window = self.buffer.open(0..0);
+        posts.window.end = end;
     }
 
     #[inline]
     fn commit(&mut self, posts: &mut Posts<T>) -> Option<T> {
         self.newest_is_next &= !posts.has_prioritised();
-        let newest = if self.newest_is_next { posts.normal.pop() } else { None };
+        let newest = if self.newest_is_next { posts.pop() } else { None };
         self.publish(posts);
-        newest.or_else(|| self.pop())
+        newest.or_else(|| self.pop(posts))
     }
 
     #[inline]
-    fn pop(&mut self) -> Option<T> {
+    fn pop(&mut self, _: &mut Posts<T>) -> Option<T> {
         self.lanes.iter().find_map(Worker::pop)
     }
 
@@ -52,12 +63,13 @@ impl<T: Send> Queue<T> for DequeQueue<T> {
         for (priority, task) in posts.prioritised.drain(..) {
             self.lane(priority).push(task);
         }
-        for task in posts.normal.drain(..) {
-            self.lane(Priority::Normal).push(task);
+        for number in 0..mem::take(&mut posts.window.end) {
+            // SAFETY: the posts start at 0 and each is read once.
+            self.lane(Priority::Normal).push(unsafe { self.buffer.read(number) });
         }
     }
 
-    fn steal_from(&mut self, victim: &Self::Stealer) -> Option<T> {
+    fn steal_from(&mut self, victim: &Self::Stealer, _: &mut Posts<T>) -> Option<T> {
         self.lanes.iter().zip(&victim.0).enumerate().find_map(|(lane, (own, theirs))| {
             loop {
                 match theirs.steal_batch_and_pop(own) {
@@ -70,10 +82,6 @@ impl<T: Send> Queue<T> for DequeQueue<T> {
                 }
             }
         })
-    }
-
-    fn drain(&mut self) -> Vec<T> {
-        std::iter::from_fn(|| self.pop()).collect()
     }
 }
 

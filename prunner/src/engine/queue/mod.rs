@@ -6,11 +6,13 @@
 mod biased_queue;
 mod deque_queue;
 mod lanes;
+mod ring;
 
 pub(crate) use biased_queue::BiasedQueue;
 pub(crate) use deque_queue::DequeQueue;
+pub(crate) use ring::Posts;
 
-use crate::{effects::Posts, sync::Barrier};
+use crate::sync::Barrier;
 
 /// In which order a worker takes the tasks of its own queue.
 ///
@@ -38,26 +40,26 @@ pub(crate) trait Queue<T>: Send + Sized {
     /// Makes an empty queue and the handle for thieves.
     fn new(order: Order) -> (Self, Self::Stealer);
 
-    /// Whether a single post is the next task anyway, so that it need not go through the queue.
-    fn newest_is_next(&self) -> bool;
+    /// Opens the owner's end, to be used with this queue alone.
+    fn open(&mut self) -> Posts<T>;
+
+    /// Makes room for at least one more post.
+    fn make_room(&mut self, posts: &mut Posts<T>);
 
     /// Publishes `posts` (which is left empty) and takes the next task to run.
     fn commit(&mut self, posts: &mut Posts<T>) -> Option<T>;
 
-    /// Takes the next task to run.
-    fn pop(&mut self) -> Option<T>;
+    /// Takes the next task to run; `posts` must be empty.
+    fn pop(&mut self, posts: &mut Posts<T>) -> Option<T>;
 
     /// Publishes `posts` (which is left empty).
     fn publish(&mut self, posts: &mut Posts<T>);
 
-    /// Moves the oldest half of the victim's tasks into this queue, which must be empty, and
-    /// returns the oldest of them to be run at once.
+    /// Moves the oldest half of the victim's tasks into this queue, which must be empty as `posts`
+    /// must, and returns the oldest of them to be run at once.
     ///
     /// `None` when the victim has nothing left or cannot be reached now.
-    fn steal_from(&mut self, victim: &Self::Stealer) -> Option<T>;
-
-    /// Takes whatever is left; for the teardown.
-    fn drain(&mut self) -> Vec<T>;
+    fn steal_from(&mut self, victim: &Self::Stealer, posts: &mut Posts<T>) -> Option<T>;
 }
 
 /// What other workers see of a queue.

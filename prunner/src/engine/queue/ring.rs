@@ -1,0 +1,237 @@
+//! A ring of tasks of which the owner writes one end without a lock.
+//!
+//! Tasks have numbers that only ever fit into the ring's last `capacity` of them. Those from `head` to
+//! `tail` are published: they belong to whoever is inside the queue's lock. Those from `tail` to the
+//! end of the [`Posts`] are follow-ups of the running handler: they belong to the owner alone, and
+//! become published when `tail` moves over them. So a follow-up is written once, to where it will be
+//! taken from.
+
+use std::{mem::MaybeUninit, ops::Range};
+
+use crate::task::Priority;
+
+/// Storage for tasks by number; it neither knows nor drops which of them are there.
+pub(super) struct Ring<T> {
+    /// As long as its capacity, which is zero or a power of two.
+    slots: Vec<MaybeUninit<T>>,
+}
+
+const FIRST_CAPACITY: usize = 64;
+
+impl<T> Ring<T> {
+    pub(super) fn new() -> Self {
+        Self { slots: Vec::new() }
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Takes the task with this number out.
+    ///
+    /// # Safety
+    ///
+    /// It was written, has not been read since, and belongs to the caller.
+    #[inline(always)]
+    pub(super) unsafe fn read(&self, number: usize) -> T {
+        debug_assert!(self.capacity() > 0);
+        let slot = number & (self.capacity().wrapping_sub(1));
+        // SAFETY: the mask keeps the slot inside, and the caller says that a task is there.
+        unsafe { self.slots.as_ptr().add(slot).cast::<T>().read() }
+    }
+
+    /// Makes room for at least `capacity` tasks, of which those in `live` are there and stay.
+    pub(super) fn grow(&mut self, capacity: usize, live: Range<usize>) {
+        let old = self.capacity();
+        let new = capacity.next_power_of_two().max(FIRST_CAPACITY);
+        if new <= old {
+            return;
+        }
+        self.slots.reserve_exact(new - old);
+        // SAFETY: the memory is reserved, and a `MaybeUninit` need not be initialised.
+        unsafe { self.slots.set_len(new) };
+        // A task stays where it is unless the wider mask gives its number another slot.
+        let base = self.slots.as_mut_ptr();
+        for number in live {
+            let (from, to) = (number & old.wrapping_sub(1), number & (new - 1));
+            if from != to {
+                // SAFETY: both are inside; slots from `old` on held nothing before, and each gets at
+                // most one task.
+                unsafe { base.add(to).copy_from_nonoverlapping(base.add(from), 1) };
+            }
+        }
+    }
+
+    /// Copies the tasks in `live` to the start of `to`, as its numbers 0, 1, 2 and so on; `to` must be
+    /// empty. They are gone from here.
+    pub(super) fn move_into(&mut self, live: Range<usize>, to: &mut Ring<T>) {
+        let count = live.len();
+        if count == 0 {
+            return;
+        }
+        to.grow(count, 0..0);
+        let first = live.start & (self.capacity() - 1);
+        let before_wrap = count.min(self.capacity() - first);
+        let (from, to) = (self.slots.as_ptr(), to.slots.as_mut_ptr());
+        // SAFETY: both stretches are inside their vectors, which are not the same.
+        unsafe { to.copy_from_nonoverlapping(from.add(first), before_wrap) };
+        // SAFETY: as above; what is left starts over at slot 0.
+        unsafe { to.add(before_wrap).copy_from_nonoverlapping(from, count - before_wrap) };
+    }
+
+    /// Drops the tasks in `live`.
+    ///
+    /// # Safety
+    ///
+    /// They are there and belong to the caller.
+    pub(super) unsafe fn drop_tasks(&mut self, live: Range<usize>) {
+        for number in live {
+            // SAFETY: as the caller promises.
+            drop(unsafe { self.read(number) });
+        }
+    }
+
+    /// Opens the far end for follow-ups, behind the published tasks.
+    pub(super) fn open(&mut self, published: Range<usize>) -> Window<T> {
+        Window {
+            base: self.slots.as_mut_ptr().cast(),
+            mask: self.capacity().wrapping_sub(1),
+            start: published.end,
+            end: published.end,
+            limit: published.start + self.capacity(),
+        }
+    }
+}
+
+/// The owner's end of a ring: the follow-ups of the running handler.
+pub(super) struct Window<T> {
+    base: *mut T,
+    mask: usize,
+    pub(super) start: usize,
+    pub(super) end: usize,
+    /// The number that would overwrite the oldest task that may still be there, or less.
+    pub(super) limit: usize,
+}
+
+/// Room for one follow-up.
+pub(crate) struct Place<'a, T>(&'a mut Window<T>);
+
+impl<T> Place<'_, T> {
+    #[inline(always)]
+    pub(crate) fn put(self, task: T) {
+        let window = self.0;
+        // SAFETY: the mask keeps the slot inside the ring, which changes its place only together with
+        // this window; numbers from `start` to `limit` belong to the owner, and `end` is one of them.
+        unsafe { window.base.add(window.end & window.mask).write(task) };
+        window.end += 1;
+    }
+}
+
+/// The follow-ups of the running handler, until it commits.
+pub(crate) struct Posts<T> {
+    pub(super) window: Window<T>,
+    pub(super) prioritised: Vec<(Priority, T)>,
+}
+
+impl<T> Posts<T> {
+    pub(super) fn new(window: Window<T>) -> Self {
+        Self { window, prioritised: Vec::new() }
+    }
+
+    /// The place of the next follow-up, if there is room.
+    #[inline(always)]
+    pub(crate) fn place(&mut self) -> Option<Place<'_, T>> {
+        (self.window.end != self.window.limit).then_some(Place(&mut self.window))
+    }
+
+    /// Lets every post go through the queue's `make_room`.
+    pub(crate) fn close(&mut self) {
+        self.window.limit = self.window.end;
+    }
+
+    /// Adds a follow-up that is not of normal priority.
+    pub(crate) fn push_prioritised(&mut self, priority: Priority, task: T) {
+        self.prioritised.push((priority, task));
+    }
+
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        self.normal() + self.prioritised.len()
+    }
+
+    #[inline(always)]
+    pub(super) fn normal(&self) -> usize {
+        self.window.end - self.window.start
+    }
+
+    #[inline(always)]
+    pub(super) fn has_prioritised(&self) -> bool {
+        !self.prioritised.is_empty()
+    }
+
+    /// Takes the newest of normal priority.
+    #[inline(always)]
+    pub(super) fn pop(&mut self) -> Option<T> {
+        let window = &mut self.window;
+        if window.end == window.start {
+            return None;
+        }
+        window.end -= 1;
+        // SAFETY: `put` wrote it and nothing has read it; the owner's end belongs to the owner.
+        Some(unsafe { window.base.add(window.end & window.mask).read() })
+    }
+
+    /// Takes everything out, in no particular order.
+    pub(crate) fn take_all(&mut self) -> Vec<T> {
+        let prioritised = self.prioritised.drain(..).map(|(_, task)| task);
+        let mut all: Vec<T> = prioritised.collect();
+        all.extend(std::iter::from_fn(|| self.pop()));
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_keep_their_numbers_when_the_ring_grows() {
+        for head in [0, 1, 63, 64, 100, 127, 128, 1000] {
+            let mut ring = Ring::new();
+            ring.grow(1, 0..0);
+            let mut window = Posts::new(ring.open(head..head));
+            let mut tail = head;
+            for round in 0..3 {
+                while let Some(place) = window.place() {
+                    let number = place.0.end;
+                    place.put(Box::new(number));
+                }
+                tail = window.window.end;
+                assert_eq!(tail - head, ring.capacity(), "round {round}");
+                ring.grow(ring.capacity() + 1, head..tail);
+                window = Posts::new(ring.open(head..tail));
+            }
+            for number in head..tail {
+                // SAFETY: each was written once above and is read once here.
+                assert_eq!(*unsafe { ring.read(number) }, number);
+            }
+        }
+    }
+
+    #[test]
+    fn a_theft_over_the_seam_keeps_the_order() {
+        let (mut ring, mut loot) = (Ring::new(), Ring::new());
+        ring.grow(1, 0..0);
+        let mut posts = Posts::new(ring.open(50..50));
+        for task in 50..50 + 64 {
+            posts.place().expect("the ring has 64 slots").put(task.to_string());
+        }
+        ring.move_into(50..100, &mut loot);
+        for (at, task) in (50..100).enumerate() {
+            // SAFETY: it was moved here and is read once.
+            assert_eq!(unsafe { loot.read(at) }, task.to_string());
+        }
+        // SAFETY: these are the ones that were not moved.
+        unsafe { ring.drop_tasks(100..114) };
+    }
+}
