@@ -42,5 +42,5 @@ impl ParallelTaskRunner for Steps {
 
 pub(crate) fn run(numbers: u64, workers: usize) -> u64 {
     let report = Runner::new(Steps { numbers }).workers(workers).start().expect("no task fails");
-    report.finished()
+    report.ledger().finished
 }

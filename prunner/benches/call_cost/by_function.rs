@@ -37,5 +37,5 @@ pub(crate) fn run(numbers: u64, workers: usize) -> u64 {
     NUMBERS.store(numbers, Ordering::Relaxed);
     let report =
         Runner::new(MessageLoop::new(begin, end)).workers(workers).start().expect("no task fails");
-    report.finished()
+    report.ledger().finished
 }

@@ -40,5 +40,5 @@ impl Job {
 pub(crate) fn run(numbers: u64, workers: usize) -> u64 {
     let program = MessageLoop::new(Job::begin, Job::end).with_state(Job { numbers });
     let report = Runner::new(program).workers(workers).start().expect("no task fails");
-    report.finished()
+    report.ledger().finished
 }

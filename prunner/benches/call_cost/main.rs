@@ -57,7 +57,7 @@ fn compare(flags: &Flags, workers: usize) -> Vec<Summary> {
         ("method", by_method::run),
         ("closure", by_closure::run),
     ];
-    interleave(programs.into_iter().map(variant).collect(), flags.rounds)
+    interleave(programs.into_iter().map(variant).collect(), flags.rounds())
 }
 
 fn run(name: &str, program: Program, numbers: u64, workers: usize) {

@@ -76,7 +76,7 @@ fn compare<W: Workload>(flags: &Flags, workers: usize, make: impl Fn() -> W) -> 
         variant("counter", engine, per_post),
         variant("batched", engine, per_task),
     ];
-    let summaries = interleave(variants, flags.rounds);
+    let summaries = interleave(variants, flags.rounds());
     assert_eq!(
         (per_post.pending(), per_task.pending()),
         (0, 0),

@@ -44,7 +44,7 @@ fn answer(report: &Report) -> Answer {
     let merged = dict.get(MERGED).unwrap_or_default().0;
     let locked = dict.get(LOCKED).unwrap_or_default();
     let mapped = dict.get(MAPPED).map_or(0, |map| map["sum"]);
-    Answer { tasks: report.finished(), sum: merged + locked + mapped }
+    Answer { tasks: report.ledger().finished, sum: merged + locked + mapped }
 }
 
 struct Handler<'w, W, const PINNED: bool> {

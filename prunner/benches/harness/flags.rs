@@ -5,14 +5,13 @@ use std::process;
 use std::time::Duration;
 
 /// What was asked for on the command line.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Flags {
     /// The workloads to run; empty means all.
     pub(crate) names: Vec<String>,
     /// Worker counts in place of each workload's own.
     pub(crate) workers: Option<Vec<usize>>,
-    /// Rounds that are counted; one more is run first and thrown away.
-    pub(crate) rounds: usize,
+    rounds: Option<usize>,
     /// Keep each worker on its own CPU.
     pub(crate) pin: bool,
     /// A tenth of the tasks.
@@ -37,19 +36,12 @@ impl Flags {
     }
 
     fn parse(mut args: impl Iterator<Item = String>) -> Result<Flags, String> {
-        let mut flags = Flags {
-            names: vec![],
-            workers: None,
-            rounds: 5,
-            pin: false,
-            quick: false,
-            list: false,
-        };
+        let mut flags = Flags::default();
         while let Some(arg) = args.next() {
             match arg.as_str() {
                 "--bench" => {} // cargo adds it
                 "--workers" => flags.workers = Some(counts(args.next())?),
-                "--rounds" => flags.rounds = count(&args.next().unwrap_or_default())?,
+                "--rounds" => flags.rounds = Some(count(&args.next().unwrap_or_default())?),
                 "--pin" => flags.pin = true,
                 "--quick" => flags.quick = true,
                 "--list" => flags.list = true,
@@ -58,6 +50,11 @@ impl Flags {
             }
         }
         Ok(flags)
+    }
+
+    /// Rounds that are counted; one more is run first and thrown away.
+    pub(crate) fn rounds(&self) -> usize {
+        self.rounds.unwrap_or(if self.quick { 5 } else { 7 })
     }
 
     /// Whether the workload `name` is to be run.

@@ -40,7 +40,7 @@ impl Line {
     /// Adds `above / below`, or `-` where that says nothing.
     pub(crate) fn ratio(self, name: &str, above: Option<f64>, below: Option<f64>) -> Line {
         match (above, below) {
-            (Some(above), Some(below)) if below > 0.0 => {
+            (Some(above), Some(below)) if below > 0.1 => {
                 self.field(name, format_args!("{:.2}", above / below))
             }
             _ => self.field(name, "-"),

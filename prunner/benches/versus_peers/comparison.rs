@@ -86,6 +86,6 @@ impl<'f> Comparison<'f> {
         }
         let variants =
             contenders.iter().map(|contender| Variant::new(contender.name, || sample(contender)));
-        interleave(variants.collect(), self.flags.rounds)
+        interleave(variants.collect(), self.flags.rounds())
     }
 }

@@ -11,7 +11,7 @@ use parking_lot::{ArcMutexGuard, Mutex, RawMutex};
 
 use super::{
     Dict, Entry, Key, KeyId, KeyMap, Value,
-    partial::{Joiner, Merges, merges},
+    partial::{Attempts, Joiner, Merges, merges},
 };
 use crate::sync::{AtomicBool, Barrier, Ordering};
 
@@ -33,9 +33,10 @@ struct Locked {
 
 impl SharedDict {
     /// Makes an empty dict and the merging side of each worker.
-    pub(crate) fn new(workers: usize, barrier: Barrier) -> (Self, Vec<Merges>) {
+    pub(crate) fn new(attempts: &[Attempts], barrier: Barrier) -> (Self, Vec<Merges>) {
         let types = Arc::new(Types::default());
-        let (merges, joiners) = (0..workers).map(|_| merges(barrier, &types)).unzip();
+        let sides = attempts.iter().map(|attempts| merges(barrier, attempts, &types));
+        let (merges, joiners) = sides.unzip();
         let dict = Dict::new();
         let locked = Locked { dict, joiners, types, joined: false };
         (Self { locked: Arc::new(Mutex::new(locked)) }, merges)

@@ -10,7 +10,7 @@ pub use lock::ScopeLock;
 pub use merge::{Append, Counter, Max, Merge, Min, Sum};
 
 pub(crate) use lock::SharedDict;
-pub(crate) use partial::Merges;
+pub(crate) use partial::{Attempts, Merges};
 
 use std::{
     any::{Any, type_name},

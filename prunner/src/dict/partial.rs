@@ -14,17 +14,38 @@ use crate::{
     sync::{AtomicU64, Barrier, Ordering},
 };
 
+/// How many attempts a worker has brought to an end: the number of the one that runs, counted from 0.
+///
+/// Written by the worker alone, seen by all.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Attempts(Arc<CachePadded<AtomicU64>>);
+
+impl Attempts {
+    /// Acquire: whoever sees that an attempt has ended sees what it has done.
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    #[inline(always)]
+    fn running(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    fn end(&self) {
+        self.0.store(self.running() + 1, Ordering::Release);
+    }
+}
+
 /// A worker's own side: where its handlers merge.
 ///
 /// A merge commits with its task without a visit here: it waits as *pending*, marked with the number
 /// of the attempt, and belongs to the truth as soon as the worker has gone on to another attempt. A
-/// failed attempt takes its pending merges back before the worker goes on.
+/// failed attempt takes its pending merges back before it ends.
 #[derive(Debug)]
 pub(crate) struct Merges {
     partial: Owner<Partial>,
-    attempt: Arc<CachePadded<AtomicU64>>,
-    /// Whether the running attempt has merged anything.
-    merged: bool,
+    attempts: Attempts,
     types: Arc<Types>,
 }
 
@@ -32,7 +53,7 @@ pub(crate) struct Merges {
 #[derive(Debug)]
 pub(crate) struct Joiner {
     partial: Visitor<Partial>,
-    attempt: Arc<CachePadded<AtomicU64>>,
+    attempts: Attempts,
 }
 
 #[derive(Debug, Default)]
@@ -49,19 +70,21 @@ struct AnySlot {
 }
 
 /// Makes both sides for one worker.
-pub(super) fn merges(barrier: Barrier, types: &Arc<Types>) -> (Merges, Joiner) {
+pub(super) fn merges(
+    barrier: Barrier,
+    attempts: &Attempts,
+    types: &Arc<Types>,
+) -> (Merges, Joiner) {
     let (owner, visitor) = biased(barrier, Partial::default());
-    let attempt = Arc::new(CachePadded::new(AtomicU64::new(1)));
-    let joiner = Joiner { partial: visitor, attempt: Arc::clone(&attempt) };
-    (Merges { partial: owner, attempt, merged: false, types: Arc::clone(types) }, joiner)
+    let joiner = Joiner { partial: visitor, attempts: attempts.clone() };
+    (Merges { partial: owner, attempts: attempts.clone(), types: Arc::clone(types) }, joiner)
 }
 
 impl Merges {
     /// Merges `value` into the entry, on behalf of the running attempt.
     #[inline(always)]
     pub(crate) fn merge<V: Value + Merge>(&mut self, key: Key<V>, value: V) {
-        self.merged = true;
-        let attempt = self.attempt.load(Ordering::Relaxed);
+        let attempt = self.attempts.running();
         let new = self.partial.with(|partial| match partial.typed(key) {
             Some(typed) => {
                 typed.add(attempt, value);
@@ -82,24 +105,23 @@ impl Merges {
         self.partial.with(|partial| _ = partial.0.add(key.id(), AnySlot::new(typed)));
     }
 
-    /// Ends an attempt: what it has merged is true from now on.
+    /// Ends the running attempt: what it has merged is true from now on.
     ///
     /// Must come before its follow-ups are published: whoever runs one of them sees the merges.
     #[inline(always)]
-    pub(crate) fn commit(&mut self) {
-        if self.merged {
-            self.merged = false;
-            let attempt = self.attempt.load(Ordering::Relaxed);
-            self.attempt.store(attempt + 1, Ordering::Release);
-        }
+    pub(crate) fn end_attempt(&self) {
+        self.attempts.end();
     }
 
-    /// Ends an attempt that failed: nothing of what it has merged remains. Returns it to be dropped.
+    /// Makes true what the running attempt has merged so far, although it goes on.
+    pub(crate) fn settle(&mut self) {
+        self.partial.with(|partial| partial.0.iter_mut().for_each(|(_, any)| any.slot.settle()));
+    }
+
+    /// Takes back what the running attempt has merged; returns it to be dropped.
     pub(crate) fn discard(&mut self) -> impl Sized + use<> {
-        let attempt = self.attempt.load(Ordering::Relaxed);
-        let pending = self.partial.with(|partial| partial.take_pending(attempt));
-        self.commit();
-        pending
+        let attempt = self.attempts.running();
+        self.partial.with(|partial| partial.take_pending(attempt))
     }
 }
 
@@ -107,9 +129,8 @@ impl Joiner {
     /// Moves everything that is committed into `dict`.
     pub(super) fn join_into(&self, dict: &mut Dict) {
         self.partial.with(|partial| {
-            // Acquire pairs with `commit`. The worker cannot be inside `merge` now, so a pending
-            // value is of this very attempt or older.
-            let running = self.attempt.load(Ordering::Acquire);
+            // The worker cannot be inside `merge` now: what is pending is of this attempt or older.
+            let running = self.attempts.get();
             for (_, any) in partial.0.iter_mut() {
                 any.slot.join_into(dict, running);
             }
@@ -151,6 +172,7 @@ fn wrong_merge_type<V>(key: KeyId) -> ! {
 
 /// One entry, whatever its type.
 trait Slot: Send + std::fmt::Debug {
+    fn settle(&mut self);
     fn join_into(&mut self, dict: &mut Dict, running: u64);
     fn take_pending(&mut self, attempt: u64) -> Option<Box<dyn Any>>;
 }
@@ -187,10 +209,14 @@ fn merge_option<V: Merge>(into: &mut Option<V>, value: Option<V>) {
 }
 
 impl<V: Value + Merge> Slot for Typed<V> {
+    fn settle(&mut self) {
+        let done = self.pending.take();
+        merge_option(&mut self.committed, done);
+    }
+
     fn join_into(&mut self, dict: &mut Dict, running: u64) {
         if self.attempt < running {
-            let done = self.pending.take();
-            merge_option(&mut self.committed, done);
+            self.settle();
         }
         if let Some(value) = self.committed.take() {
             dict.merge(self.key, value);

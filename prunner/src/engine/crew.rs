@@ -12,7 +12,7 @@ use super::{
     wake::Sleepers,
 };
 use crate::{
-    dict::{Merges, SharedDict},
+    dict::{Attempts, Merges, SharedDict},
     failure::Failure,
     runner::ParallelTaskRunner,
     sync::{AtomicU64, Mutex, Ordering},
@@ -27,6 +27,7 @@ pub(crate) struct Crew<'r, R: ParallelTaskRunner, Q: Queue<R::Task>> {
     pub(super) sleepers: Sleepers,
     pub(super) stealers: Box<[Q::Stealer]>,
     pub(super) counts: Box<[CachePadded<Counts>]>,
+    ended: Box<[Attempts]>,
     pub(super) failures: Mutex<Failures>,
     seats: Box<[Mutex<Option<Seat<Q>>>]>,
     outcomes: Mutex<Vec<Outcome<R::Task>>>,
@@ -42,20 +43,14 @@ pub(super) struct Seat<Q> {
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     posted: AtomicU64,
-    finished: AtomicU64,
     dead: AtomicU64,
 }
 
 impl Counts {
-    /// Must come before the tasks are published (H10).
+    /// Must come before the tasks that posted them end, and before they are published (H10).
     #[inline(always)]
     pub(super) fn count_posted(&self, tasks: usize) {
         add(&self.posted, tasks as u64);
-    }
-
-    #[inline(always)]
-    pub(super) fn count_finished(&self) {
-        add(&self.finished, 1);
     }
 
     pub(super) fn count_dead(&self) {
@@ -63,8 +58,7 @@ impl Counts {
     }
 }
 
-/// Only the worker itself writes its counts, so this needs no read-modify-write. Release: whoever
-/// sees a task finished sees it posted.
+/// Only the worker itself writes its counts, so this needs no read-modify-write.
 #[inline(always)]
 fn add(count: &AtomicU64, more: u64) {
     count.store(count.load(Ordering::Relaxed) + more, Ordering::Release);
@@ -104,7 +98,8 @@ pub(crate) struct Totals {
 
 impl<'r, R: ParallelTaskRunner, Q: Queue<R::Task>> Crew<'r, R, Q> {
     pub(super) fn new(runner: &'r R, workers: usize, order: Order, stop: Arc<Stop>) -> Self {
-        let (dict, merges) = SharedDict::new(workers, Q::BARRIER);
+        let ended: Box<[Attempts]> = (0..workers).map(|_| Attempts::default()).collect();
+        let (dict, merges) = SharedDict::new(&ended, Q::BARRIER);
         let (queues, stealers): (Vec<_>, Vec<_>) = (0..workers).map(|_| Q::new(order)).unzip();
         let seats = queues.into_iter().zip(merges);
         Self {
@@ -114,6 +109,7 @@ impl<'r, R: ParallelTaskRunner, Q: Queue<R::Task>> Crew<'r, R, Q> {
             epochs: Epochs::new(workers),
             sleepers: Sleepers::new(workers),
             stealers: stealers.into(),
+            ended,
             counts: (0..workers).map(|_| CachePadded::default()).collect(),
             failures: Mutex::new(Failures::default()),
             seats: seats.map(|(queue, merges)| Mutex::new(Some(Seat { queue, merges }))).collect(),
@@ -160,11 +156,11 @@ impl<'r, R: ParallelTaskRunner, Q: Queue<R::Task>> Crew<'r, R, Q> {
     /// ends, so the sums can never say that more ended than was posted (hazard H10). While workers
     /// run the numbers are a little behind; at the end they are exact.
     pub(super) fn totals(&self) -> Totals {
-        let sum = |count: fn(&Counts) -> &AtomicU64| {
+        let sum = |count: fn(&Counts) -> &AtomicU64| -> u64 {
             self.counts.iter().map(|counts| count(counts).load(Ordering::Acquire)).sum()
         };
-        let finished = sum(|counts| &counts.finished);
+        let ended: u64 = self.ended.iter().map(|ended| ended.get()).sum();
         let dead = sum(|counts| &counts.dead);
-        Totals { finished, dead, posted: sum(|counts| &counts.posted) }
+        Totals { finished: ended - dead, dead, posted: sum(|counts| &counts.posted) }
     }
 }

@@ -42,32 +42,29 @@ impl Pace {
 }
 
 impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'_, '_, R, Q> {
-    /// Looks for a task elsewhere; `None` when the run is over.
+    /// Looks for a task elsewhere; the hand stays empty when the run is over.
     ///
     /// The own queue is empty and no task is held: this is the moment to turn idle.
     #[cold]
     #[inline(never)]
-    pub(super) fn search(&mut self) -> Option<R::Task> {
+    pub(super) fn search(&mut self) {
         let crew = self.post_office.crew;
         crew.epochs.set_idle(self.post_office.me);
         crew.sleepers.begin_search();
-        self.search_as_searcher()
+        self.search_as_searcher();
     }
 
     /// The worker is idle and counted as a searcher, by itself or by whoever woke it.
-    pub(super) fn search_as_searcher(&mut self) -> Option<R::Task> {
+    pub(super) fn search_as_searcher(&mut self) {
         let (crew, me) = (self.post_office.crew, self.post_office.me);
         let mut looks = 0;
-        loop {
-            if !crew.stop.is_going() {
-                return None;
-            }
+        while crew.stop.is_going() {
             if crew.others_show_work(me) {
-                if let Some(task) = self.steal() {
+                if self.steal() {
                     if crew.sleepers.end_search() {
                         self.hand_over();
                     }
-                    return Some(task);
+                    return;
                 }
                 looks = pause(looks + 1);
             } else if looks == 0 && crew.is_quiescent() {
@@ -83,10 +80,10 @@ impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'_, '_, R, Q> {
         }
     }
 
-    /// Takes the oldest half of another's tasks.
+    /// Takes the oldest half of another's tasks; false if there was nothing to be had.
     ///
     /// The worker turns busy *before* it takes anything (H4), and idle again if there was nothing.
-    fn steal(&mut self) -> Option<R::Task> {
+    fn steal(&mut self) -> bool {
         let (crew, me) = (self.post_office.crew, self.post_office.me);
         self.pace.turn = self.pace.turn.wrapping_add(1);
         let pace = &self.pace;
@@ -94,21 +91,21 @@ impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'_, '_, R, Q> {
             .victims(me, pace.turn)
             .filter(|&victim| crew.stealers[victim].shows_work() && pace.allows(victim))
             .peekable();
-        victims.peek()?;
+        if victims.peek().is_none() {
+            return false;
+        }
         crew.epochs.set_busy(me);
         let (queue, posts) = (&mut self.post_office.queue, &mut self.effects.posts);
-        let stolen = victims
-            .find_map(|victim| Some((victim, queue.steal_from(&crew.stealers[victim], posts)?)));
-        match stolen {
-            Some((victim, task)) => {
-                self.pace.last = Some((victim, Instant::now()));
-                Some(task)
-            }
-            None => {
-                crew.epochs.set_idle(me);
-                None
-            }
+        let hand = &mut self.hand;
+        let robbed = victims.find(|&victim| {
+            queue.steal_from(&crew.stealers[victim], posts, hand);
+            hand.is_some()
+        });
+        match robbed {
+            Some(victim) => self.pace.last = Some((victim, Instant::now())),
+            None => crew.epochs.set_idle(me),
         }
+        robbed.is_some()
     }
 
     /// Wakes the next searcher if there is more to find than this one has taken: posts that came
@@ -139,11 +136,10 @@ impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'_, '_, R, Q> {
         ended
     }
 
-    fn end<T>(&self) -> Option<T> {
+    fn end(&self) {
         let crew = self.post_office.crew;
         crew.stop.done();
         crew.sleepers.rouse_all();
-        None
     }
 }
 

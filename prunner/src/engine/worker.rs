@@ -1,7 +1,6 @@
 //! The loop of one worker: take a task, run it, commit what it did.
 
 use std::{
-    iter, mem,
     panic::{AssertUnwindSafe, catch_unwind},
     thread::{self, Builder, Scope},
     time::Instant,
@@ -29,11 +28,9 @@ pub(super) struct Worker<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>>
     pub(super) effects: Effects<R::Task>,
     tally: Tally,
     pub(super) pace: Pace,
-    /// The task whose handler runs. It stays here while it runs, so that a panic, which leaves the
-    /// handler's frames, does not take it along.
-    current: Option<R::Task>,
-    /// The task to run next, while it is not in the hands of the loop.
-    next: Option<R::Task>,
+    /// The task that runs, or is about to. It stays here while it runs, so that a panic, which leaves
+    /// the handler's frames, does not take it along.
+    pub(super) hand: Option<R::Task>,
     /// When the current task started, if it is measured.
     started: Option<Instant>,
     _watch: PanicWatch,
@@ -78,8 +75,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
             effects: Effects::new(me, crew.dict.clone(), posts, merges),
             tally: Tally::new(),
             pace: Pace::new(me),
-            current: None,
-            next: None,
+            hand: None,
             started: None,
             _watch: PanicWatch::begin(),
             _mayday: Mayday(crew),
@@ -97,8 +93,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
         self.post_office.queue.make_room(&mut self.effects.posts);
         match result {
             Ok(()) => {
-                let next = self.post_office.commit(&mut self.effects);
-                self.next = next;
+                self.post_office.publish(&mut self.effects);
                 Ok(())
             }
             Err(cause) => {
@@ -121,35 +116,31 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
     }
 
     fn work_until_panic(&mut self) {
-        let mut next = self.next.take();
-        while let Some(task) = next.or_else(|| self.find()) {
-            if !self.post_office.crew.stop.is_going() {
-                self.next = Some(task);
+        let stop = &*self.post_office.crew.stop;
+        loop {
+            if self.hand.is_none() {
+                self.post_office.queue.pop(&mut self.effects.posts, &mut self.hand);
+            }
+            if self.hand.is_none() {
+                self.search();
+            }
+            let Some(task) = &self.hand else { return };
+            if !stop.is_going() {
                 return;
             }
-            next = self.run(task);
-        }
-    }
-
-    /// Runs one task and returns the next one of the own queue.
-    #[inline(always)]
-    fn run(&mut self, task: R::Task) -> Option<R::Task> {
-        let task = &*self.current.insert(task);
-        let measure = self.tally.start(task);
-        if measure {
-            self.started = Some(Instant::now());
-        }
-        let runner = self.post_office.crew.runner;
-        let publish = &mut self.post_office;
-        let result = runner.run(task, &mut Context { effects: &mut self.effects, publish });
-        if measure {
-            self.measured();
-        }
-        match result {
-            Ok(()) => self.finish(),
-            Err(error) => {
-                self.die(Cause::from(error));
-                self.post_office.queue.pop(&mut self.effects.posts)
+            let measure = self.tally.start(task);
+            if measure {
+                self.started = Some(Instant::now());
+            }
+            let runner = self.post_office.crew.runner;
+            let publish = &mut self.post_office;
+            let result = runner.run(task, &mut Context { effects: &mut self.effects, publish });
+            if measure {
+                self.measured();
+            }
+            match result {
+                Ok(()) => self.finish(),
+                Err(error) => self.die(Cause::from(error)),
             }
         }
     }
@@ -157,24 +148,17 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
     #[cold]
     #[inline(never)]
     fn measured(&mut self) {
-        if let (Some(started), Some(task)) = (self.started.take(), &self.current) {
+        if let (Some(started), Some(task)) = (self.started.take(), &self.hand) {
             self.tally.measured(task, started.elapsed().saturating_sub(clock_cost()));
         }
     }
 
-    /// The task's effects become true, then it counts as finished.
+    /// The task is finished: its effects become true, and the next one comes into the hand.
     #[inline(always)]
-    fn finish(&mut self) -> Option<R::Task> {
-        let next = self.post_office.commit(&mut self.effects);
-        self.post_office.counts.count_finished();
-        if mem::needs_drop::<R::Task>() {
-            // A destructor may panic; the next task must not go with it.
-            self.next = next;
-            drop(self.current.take());
-            return self.next.take();
-        }
-        self.current = None;
-        next
+    fn finish(&mut self) {
+        // Taken out before it is dropped: if the destructor panics, the task is finished all the same.
+        drop(self.hand.take());
+        self.post_office.commit(&mut self.effects, &mut self.hand);
     }
 
     /// None of the task's effects become true; it is over.
@@ -182,8 +166,8 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
     fn die(&mut self, cause: Cause) {
         // A panic has skipped the second look at the clock.
         self.measured();
+        let Some(task) = self.hand.take() else { return };
         self.effects.discard();
-        let Some(task) = self.current.take() else { return };
         self.tally.died(&task);
         let PostOffice { crew, me, .. } = self.post_office;
         // A program's `Debug` may panic, too.
@@ -192,16 +176,18 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
         log::error!("task died on worker {me}: {failure}");
         crew.failures.lock().add(failure);
         self.post_office.counts.count_dead();
+        self.effects.merges.end_attempt();
         drop_quietly(task);
     }
 
     /// Goes on after a panic: of the handler, or of the destructor of a task that has finished.
     #[cold]
     fn recover(&mut self, cause: Cause) {
-        match self.current {
-            Some(_) => self.die(cause),
-            None => log::error!("a task that had finished {cause} when it was dropped"),
+        if self.hand.is_some() {
+            return self.die(cause);
         }
+        log::error!("a task that had finished {cause} when it was dropped");
+        self.post_office.commit(&mut self.effects, &mut self.hand);
     }
 
     /// Hands in what is left when the run is over.
@@ -209,38 +195,35 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
         let crew = self.post_office.crew;
         // After an interrupt others may be parked: nobody will post for them any more.
         crew.sleepers.rouse_all();
-        let (queue, posts) = (&mut self.post_office.queue, &mut self.effects.posts);
-        let mut left: Vec<_> = iter::from_fn(|| queue.pop(posts)).collect();
-        left.extend(self.next.take());
+        let mut left = Vec::new();
+        while let Some(task) = self.hand.take() {
+            left.push(task);
+            self.post_office.queue.pop(&mut self.effects.posts, &mut self.hand);
+        }
         log::debug!("worker {} stops", self.post_office.me);
         crew.hand_in(Outcome { tally: self.tally, left });
-    }
-
-    /// The next task of this worker's own queue or of another's; `None` when the run is over.
-    #[inline(always)]
-    fn find(&mut self) -> Option<R::Task> {
-        self.post_office.queue.pop(&mut self.effects.posts).or_else(|| self.search())
     }
 }
 
 impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> PostOffice<'scope, 'env, R, Q> {
-    /// Makes a handler's effects true and takes the next task.
+    /// Ends a task: makes its effects true and takes the next one.
     ///
-    /// The merges come first: whoever runs a follow-up must see them.
+    /// Posts are counted before the task that posted them ends, and its merges are true before its
+    /// follow-ups are published.
     #[inline(always)]
-    fn commit(&mut self, effects: &mut Effects<R::Task>) -> Option<R::Task> {
-        effects.merges.commit();
+    fn commit(&mut self, effects: &mut Effects<R::Task>, hand: &mut Option<R::Task>) {
         let posts = effects.posts.len();
         if posts == 0 {
-            return self.queue.pop(&mut effects.posts);
+            effects.merges.end_attempt();
+            return self.queue.pop(&mut effects.posts, hand);
         }
         self.counts.count_posted(posts);
-        let next = self.queue.commit(&mut effects.posts);
+        effects.merges.end_attempt();
+        self.queue.commit(&mut effects.posts, hand);
         // A single post is usually the next task and nobody else's business.
         if posts > 1 {
             self.wake_for_posts();
         }
-        next
     }
 
     /// Wakes a worker if there is something to take and nobody looks for it.
@@ -285,7 +268,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> PostOffice<'scope, 
 
 impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Publish<R::Task> for PostOffice<'_, '_, R, Q> {
     fn publish(&mut self, effects: &mut Effects<R::Task>) {
-        effects.merges.commit();
+        effects.merges.settle();
         effects.published = true;
         let posts = effects.posts.len();
         if posts > 0 {
@@ -303,12 +286,10 @@ impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Publish<R::Task> for PostOffice<'
 impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'_, '_, R, Q> {
     /// The life of a worker that was started because there was something to steal.
     fn search_first(mut self) {
-        match self.search_as_searcher() {
+        self.search_as_searcher();
+        match self.hand {
+            Some(_) => self.work(),
             None => self.leave(),
-            task => {
-                self.next = task;
-                self.work();
-            }
         }
     }
 }

@@ -71,30 +71,31 @@ impl<T: Send> Queue<T> for BiasedQueue<T> {
     }
 
     #[inline(always)]
-    fn commit(&mut self, posts: &mut Posts<T>) -> Option<T> {
+    fn commit(&mut self, posts: &mut Posts<T>, hand: &mut Option<T>) {
         self.newest_is_next &= !posts.has_prioritised();
         if !self.newest_is_next {
-            return self.commit_in_order(posts);
+            return self.commit_in_order(posts, hand);
         }
-        let newest = posts.pop();
+        posts.pop(hand);
         if posts.normal() > 0 {
             self.lanes.with(|shown| {
                 shown.lanes.publish_normal(posts);
                 shown.show();
             });
         }
-        newest
     }
 
     #[inline(always)]
-    fn pop(&mut self, posts: &mut Posts<T>) -> Option<T> {
+    fn pop(&mut self, posts: &mut Posts<T>, hand: &mut Option<T>) {
         let newest_is_next = self.newest_is_next;
         self.lanes.with(|shown| {
-            let lanes = &mut shown.lanes;
-            let next = if newest_is_next { lanes.take_newest(posts) } else { lanes.take(posts) };
+            if newest_is_next {
+                shown.lanes.take_newest(posts, hand);
+            } else {
+                shown.lanes.take(posts, hand);
+            }
             shown.show();
-            next
-        })
+        });
     }
 
     fn publish(&mut self, posts: &mut Posts<T>) {
@@ -105,29 +106,28 @@ impl<T: Send> Queue<T> for BiasedQueue<T> {
         });
     }
 
-    fn steal_from(&mut self, victim: &Self::Stealer, posts: &mut Posts<T>) -> Option<T> {
+    fn steal_from(&mut self, victim: &Self::Stealer, posts: &mut Posts<T>, hand: &mut Option<T>) {
         let loot = &mut self.loot;
         victim.lanes.try_with(|shown| {
             shown.lanes.give_half(loot);
             shown.show();
-        })?;
+        });
         self.newest_is_next &= !loot.has_prioritised();
-        let oldest = loot.pop();
+        *hand = loot.pop();
         if !loot.is_empty() {
             self.lanes.with(|shown| {
                 shown.lanes.receive(loot, posts);
                 shown.show();
             });
         }
-        oldest
     }
 }
 
 impl<T: Send> BiasedQueue<T> {
     #[cold]
-    fn commit_in_order(&mut self, posts: &mut Posts<T>) -> Option<T> {
+    fn commit_in_order(&mut self, posts: &mut Posts<T>, hand: &mut Option<T>) {
         self.publish(posts);
-        self.pop(posts)
+        self.pop(posts, hand);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The queue where `membarrier(2)` is missing: crossbeam's deques, one for each priority.
 
-use std::mem;
+use std::{iter, mem};
 
 use crossbeam_deque::{Steal, Stealer as DequeStealer, Worker};
 
@@ -46,16 +46,20 @@ impl<T: Send> Queue<T> for DequeQueue<T> {
     }
 
     #[inline]
-    fn commit(&mut self, posts: &mut Posts<T>) -> Option<T> {
+    fn commit(&mut self, posts: &mut Posts<T>, hand: &mut Option<T>) {
         self.newest_is_next &= !posts.has_prioritised();
-        let newest = if self.newest_is_next { posts.pop() } else { None };
+        if self.newest_is_next {
+            posts.pop(hand);
+        }
         self.publish(posts);
-        newest.or_else(|| self.pop(posts))
+        if hand.is_none() {
+            self.pop(posts, hand);
+        }
     }
 
     #[inline]
-    fn pop(&mut self, _: &mut Posts<T>) -> Option<T> {
-        self.lanes.iter().find_map(Worker::pop)
+    fn pop(&mut self, _: &mut Posts<T>, hand: &mut Option<T>) {
+        *hand = self.lanes.iter().find_map(Worker::pop);
     }
 
     fn publish(&mut self, posts: &mut Posts<T>) {
@@ -69,19 +73,16 @@ impl<T: Send> Queue<T> for DequeQueue<T> {
         }
     }
 
-    fn steal_from(&mut self, victim: &Self::Stealer, _: &mut Posts<T>) -> Option<T> {
-        self.lanes.iter().zip(&victim.0).enumerate().find_map(|(lane, (own, theirs))| {
-            loop {
-                match theirs.steal_batch_and_pop(own) {
-                    Steal::Success(task) => {
-                        self.newest_is_next &= lane == Priority::Normal as usize;
-                        return Some(task);
-                    }
-                    Steal::Empty => return None,
-                    Steal::Retry => {}
-                }
+    fn steal_from(&mut self, victim: &Self::Stealer, _: &mut Posts<T>, hand: &mut Option<T>) {
+        for (lane, (own, theirs)) in self.lanes.iter().zip(&victim.0).enumerate() {
+            let stolen = iter::repeat_with(|| theirs.steal_batch_and_pop(own))
+                .find(|steal| !steal.is_retry());
+            if let Some(Steal::Success(task)) = stolen {
+                self.newest_is_next &= lane == Priority::Normal as usize;
+                *hand = Some(task);
+                return;
             }
-        })
+        }
     }
 }
 

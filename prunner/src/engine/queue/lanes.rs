@@ -70,42 +70,43 @@ impl<T> Lanes<T> {
 
     /// Takes the newest task of normal priority.
     #[inline(always)]
-    pub(super) fn take_newest(&mut self, posts: &mut Posts<T>) -> Option<T> {
+    pub(super) fn take_newest(&mut self, posts: &mut Posts<T>, hand: &mut Option<T>) {
         if self.head == self.tail {
-            return None;
+            return;
         }
         self.tail -= 1;
         (posts.window.start, posts.window.end) = (self.tail, self.tail);
         // SAFETY: published tasks are there and belong to whoever is inside the lock.
-        Some(unsafe { self.ring.read(self.tail) })
+        super::put(hand, unsafe { self.ring.read(self.tail) });
     }
 
-    fn take_oldest(&mut self) -> Option<T> {
+    fn take_oldest(&mut self, hand: &mut Option<T>) {
         if self.head == self.tail {
-            return None;
+            return;
         }
         self.head += 1;
         // SAFETY: as in `take_newest`.
-        Some(unsafe { self.ring.read(self.head - 1) })
+        super::put(hand, unsafe { self.ring.read(self.head - 1) });
     }
 
     /// Takes the owner's next task, whatever the order and the priorities. There must be no posts.
-    pub(super) fn take(&mut self, posts: &mut Posts<T>) -> Option<T> {
+    pub(super) fn take(&mut self, posts: &mut Posts<T>, hand: &mut Option<T>) {
         let order = self.order;
         let take = |lane: &mut VecDeque<T>| match order {
             Order::Lifo => lane.pop_back(),
             Order::Fifo => lane.pop_front(),
         };
-        if let Some(others) = &mut self.others
-            && let Some(task) = take(&mut others.high)
-        {
-            return Some(task);
+        *hand = self.others.as_mut().and_then(|others| take(&mut others.high));
+        if hand.is_some() {
+            return;
         }
-        let normal = match order {
-            Order::Lifo => self.take_newest(posts),
-            Order::Fifo => self.take_oldest(),
-        };
-        normal.or_else(|| take(&mut self.others.as_mut()?.low))
+        match order {
+            Order::Lifo => self.take_newest(posts, hand),
+            Order::Fifo => self.take_oldest(hand),
+        }
+        if hand.is_none() {
+            *hand = self.others.as_mut().and_then(|others| take(&mut others.low));
+        }
     }
 
     /// Moves the oldest half of the highest lane that has any into `loot`.

@@ -12,6 +12,8 @@ pub(crate) use biased_queue::BiasedQueue;
 pub(crate) use deque_queue::DequeQueue;
 pub(crate) use ring::Posts;
 
+use std::mem;
+
 use crate::sync::Barrier;
 
 /// In which order a worker takes the tasks of its own queue.
@@ -46,20 +48,28 @@ pub(crate) trait Queue<T>: Send + Sized {
     /// Makes room for at least one more post.
     fn make_room(&mut self, posts: &mut Posts<T>);
 
-    /// Publishes `posts` (which is left empty) and takes the next task to run.
-    fn commit(&mut self, posts: &mut Posts<T>) -> Option<T>;
+    /// Publishes `posts` (which is left empty) and takes the next task to run into `hand`.
+    fn commit(&mut self, posts: &mut Posts<T>, hand: &mut Option<T>);
 
-    /// Takes the next task to run; `posts` must be empty.
-    fn pop(&mut self, posts: &mut Posts<T>) -> Option<T>;
+    /// Takes the next task to run into `hand`, if there is one; `posts` must be empty.
+    fn pop(&mut self, posts: &mut Posts<T>, hand: &mut Option<T>);
 
     /// Publishes `posts` (which is left empty).
     fn publish(&mut self, posts: &mut Posts<T>);
 
     /// Moves the oldest half of the victim's tasks into this queue, which must be empty as `posts`
-    /// must, and returns the oldest of them to be run at once.
+    /// must; the oldest of them goes into `hand`, to be run at once.
     ///
-    /// `None` when the victim has nothing left or cannot be reached now.
-    fn steal_from(&mut self, victim: &Self::Stealer, posts: &mut Posts<T>) -> Option<T>;
+    /// The hand stays empty when the victim has nothing left or cannot be reached now.
+    fn steal_from(&mut self, victim: &Self::Stealer, posts: &mut Posts<T>, hand: &mut Option<T>);
+}
+
+/// Puts a task into an empty hand: straight from where it lies to where it runs, without looking
+/// whether there is something to be dropped first.
+#[inline(always)]
+fn put<T>(hand: &mut Option<T>, task: T) {
+    debug_assert!(hand.is_none(), "the hand already holds a task");
+    mem::forget(mem::replace(hand, Some(task)));
 }
 
 /// What other workers see of a queue.

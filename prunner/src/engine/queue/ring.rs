@@ -37,7 +37,7 @@ impl<T> Ring<T> {
         debug_assert!(self.capacity() > 0);
         let slot = number & (self.capacity().wrapping_sub(1));
         // SAFETY: the mask keeps the slot inside, and the caller says that a task is there.
-        unsafe { self.slots.as_ptr().add(slot).cast::<T>().read() }
+        unsafe { read_by_words(self.slots.as_ptr().add(slot).cast::<T>()) }
     }
 
     /// Makes room for at least `capacity` tasks, of which those in `live` are there and stay.
@@ -50,15 +50,19 @@ impl<T> Ring<T> {
         self.slots.reserve_exact(new - old);
         // SAFETY: the memory is reserved, and a `MaybeUninit` need not be initialised.
         unsafe { self.slots.set_len(new) };
-        // A task stays where it is unless the wider mask gives its number another slot.
+        // The old mask cut the numbers into laps, and tasks of at most two laps are there. All tasks of
+        // one lap keep their distance, so each lap stays or moves as a whole.
         let base = self.slots.as_mut_ptr();
-        for number in live {
-            let (from, to) = (number & old.wrapping_sub(1), number & (new - 1));
+        let mut start = live.start;
+        while start < live.end {
+            let end = live.end.min((start | old.wrapping_sub(1)) + 1);
+            let (from, to) = (start & old.wrapping_sub(1), start & (new - 1));
             if from != to {
-                // SAFETY: both are inside; slots from `old` on held nothing before, and each gets at
-                // most one task.
-                unsafe { base.add(to).copy_from_nonoverlapping(base.add(from), 1) };
+                // SAFETY: both stretches are inside. The target starts at `old` or behind, where
+                // nothing was, so they are apart, and two laps have two targets.
+                unsafe { base.add(to).copy_from_nonoverlapping(base.add(from), end - start) };
             }
+            start = end;
         }
     }
 
@@ -101,6 +105,39 @@ impl<T> Ring<T> {
             limit: published.start + self.capacity(),
         }
     }
+}
+
+/// Reads a task word by word.
+///
+/// A handler has usually written it a moment ago, field by field. A processor forwards such stores to
+/// loads of the same words, but not to one wide load over several of them, which is what a plain read
+/// becomes: it would wait until the stores have reached the cache. Measured: 9.4 against 12 ns a task
+/// of sum_up.
+///
+/// # Safety
+///
+/// As for `ptr::read`.
+#[inline(always)]
+unsafe fn read_by_words<T>(from: *const T) -> T {
+    type Word = MaybeUninit<u64>;
+    const FEW: usize = 8;
+    let words = size_of::<T>() / size_of::<Word>();
+    if align_of::<T>() != align_of::<Word>()
+        || words * size_of::<Word>() != size_of::<T>()
+        || words > FEW
+    {
+        // SAFETY: as the caller promises.
+        return unsafe { from.read() };
+    }
+    let mut task = MaybeUninit::<T>::uninit();
+    for word in 0..words {
+        // SAFETY: inside the task, and aligned as the task is. Volatile keeps the words apart.
+        let value = unsafe { from.cast::<Word>().add(word).read_volatile() };
+        // SAFETY: inside the copy, and aligned as the task is.
+        unsafe { task.as_mut_ptr().cast::<Word>().add(word).write(value) };
+    }
+    // SAFETY: every word of it has been copied.
+    unsafe { task.assume_init() }
 }
 
 /// The owner's end of a ring: the follow-ups of the running handler.
@@ -169,23 +206,27 @@ impl<T> Posts<T> {
         !self.prioritised.is_empty()
     }
 
-    /// Takes the newest of normal priority.
+    /// Takes the newest of normal priority into `hand`.
     #[inline(always)]
-    pub(super) fn pop(&mut self) -> Option<T> {
+    pub(super) fn pop(&mut self, hand: &mut Option<T>) {
         let window = &mut self.window;
         if window.end == window.start {
-            return None;
+            return;
         }
         window.end -= 1;
         // SAFETY: `put` wrote it and nothing has read it; the owner's end belongs to the owner.
-        Some(unsafe { window.base.add(window.end & window.mask).read() })
+        super::put(hand, unsafe { read_by_words(window.base.add(window.end & window.mask)) });
     }
 
     /// Takes everything out, in no particular order.
     pub(crate) fn take_all(&mut self) -> Vec<T> {
         let prioritised = self.prioritised.drain(..).map(|(_, task)| task);
         let mut all: Vec<T> = prioritised.collect();
-        all.extend(std::iter::from_fn(|| self.pop()));
+        all.extend(std::iter::from_fn(|| {
+            let mut hand = None;
+            self.pop(&mut hand);
+            hand
+        }));
         all
     }
 }
