@@ -5,16 +5,16 @@
 //! small arguments lie inline; larger ones are boxed.
 
 use std::{
-    any::{Any, type_name},
+    any::type_name,
     fmt,
     marker::PhantomData,
-    mem::{MaybeUninit, align_of, size_of},
+    mem::{MaybeUninit, align_of, needs_drop, size_of},
 };
 
 use crate::{
     runner::TaskResult,
     task::Labeled,
-    task_fn::{TaskArgs, TaskFn},
+    task_fn::{State, TaskArgs, TaskFn},
 };
 
 /// A function and its arguments, to be run by the message loop.
@@ -29,10 +29,11 @@ type Payload = MaybeUninit<[usize; 2]>;
 /// What can be done with a payload of one type.
 struct Table {
     /// Calls the function with a copy of the arguments.
-    run: unsafe fn(&Payload, &dyn Any) -> TaskResult,
+    run: unsafe fn(&Payload, State<'_>) -> TaskResult,
     /// Writes the arguments.
     fmt: unsafe fn(&Payload, &mut fmt::Formatter<'_>) -> fmt::Result,
-    drop: unsafe fn(&mut Payload),
+    /// `None` where there is nothing to be done, which is usual and spares a call a task.
+    drop: Option<unsafe fn(&mut Payload)>,
     name: fn() -> &'static str,
 }
 
@@ -48,7 +49,7 @@ impl Call {
 
     /// Calls the function with a copy of the arguments and, if it is a method, the loop's state.
     #[inline(always)]
-    pub(crate) fn run(&self, state: &dyn Any) -> TaskResult {
+    pub(crate) fn run(&self, state: State<'_>) -> TaskResult {
         // SAFETY: the table was made for the type that `new` put into the payload.
         unsafe { (self.table.run)(&self.payload, state) }
     }
@@ -57,9 +58,11 @@ impl Call {
 impl Drop for Call {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: the table was made for the type that `new` put into the payload, and nobody uses
-        // the payload afterwards.
-        unsafe { (self.table.drop)(&mut self.payload) }
+        if let Some(drop) = self.table.drop {
+            // SAFETY: the table was made for the type that `new` put into the payload, and nobody
+            // uses the payload afterwards.
+            unsafe { drop(&mut self.payload) }
+        }
     }
 }
 
@@ -67,13 +70,17 @@ impl Drop for Call {
 unsafe impl Send for Call {}
 
 impl<F: TaskFn<M, A>, M, A: TaskArgs> TableOf<F, M, A> {
-    const TABLE: &'static Table =
-        &Table { run: Self::run, fmt: Self::fmt, drop: Self::drop, name: short_name::<F> };
+    const TABLE: &'static Table = &Table {
+        run: Self::run,
+        fmt: Self::fmt,
+        drop: if Stored::<(F, A)>::NEEDS_DROP { Some(Self::drop) } else { None },
+        name: short_name::<F>,
+    };
 
     /// # Safety
     ///
     /// `payload` holds a `(F, A)`.
-    unsafe fn run(payload: &Payload, state: &dyn Any) -> TaskResult {
+    unsafe fn run(payload: &Payload, state: State<'_>) -> TaskResult {
         // SAFETY: as the caller promises.
         let (function, args) = unsafe { Stored::<(F, A)>::get(payload) };
         function.call(state, args.clone())
@@ -103,6 +110,8 @@ struct Stored<T>(PhantomData<T>);
 impl<T> Stored<T> {
     const INLINE: bool =
         size_of::<T>() <= size_of::<Payload>() && align_of::<T>() <= align_of::<Payload>();
+
+    const NEEDS_DROP: bool = needs_drop::<T>() || !Self::INLINE;
 
     #[inline(always)]
     fn put(payload: &mut Payload, value: T) {
@@ -240,8 +249,8 @@ mod tests {
             Aligned(3),
         );
         for call in [inline, boxed, aligned] {
-            call.run(&()).expect("these functions do not fail");
-            call.run(&()).expect("a call may be run again");
+            call.run(State::new(&())).expect("these functions do not fail");
+            call.run(State::new(&())).expect("a call may be run again");
         }
         assert_eq!(count.load(Ordering::SeqCst), 0);
     }

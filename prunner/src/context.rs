@@ -21,9 +21,10 @@ impl<T> Context<'_, T> {
     /// Posts a follow-up task. It never blocks.
     #[inline]
     pub fn post(&mut self, task: T) {
-        match self.effects.posts.place() {
-            Some(place) => place.put(task),
-            None => self.post_slowly(task),
+        let Self { effects, publish } = self;
+        let slowly = effects.posts.push(task, |posts| publish.make_room(posts));
+        if slowly && effects.eager {
+            self.publish_eagerly();
         }
     }
 
@@ -125,21 +126,9 @@ impl<T> Context<'_, T> {
         self.effects.worker
     }
 
-    /// The queue is full, or the producer is eager and its posts are not to be collected.
-    #[cold]
-    #[inline(never)]
-    fn post_slowly(&mut self, task: T) {
-        self.publish.make_room(&mut self.effects.posts);
-        if let Some(place) = self.effects.posts.place() {
-            place.put(task);
-        }
-        if self.effects.eager {
-            self.publish_eagerly();
-        }
-    }
-
     /// In `begin` the first post is published with the second, so that a run of a single task wakes
-    /// nobody; from then on each post at once.
+    /// nobody; from then on each post at once. The posts are kept closed, so that each comes here.
+    #[cold]
     fn publish_eagerly(&mut self) {
         if self.effects.posts.len() > 1 || self.effects.published {
             self.flush();

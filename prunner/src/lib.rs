@@ -32,7 +32,7 @@ pub use report::{LabelReport, Ledger, Report};
 pub use run::Runner;
 pub use runner::{ParallelTaskRunner, TaskError, TaskResult};
 pub use task::{Labeled, Priority, Task};
-pub use task_fn::{IntoTaskResult, LoopHook, TaskArgs, TaskFn};
+pub use task_fn::{IntoTaskResult, LoopHook, State, StateType, TaskArgs, TaskFn};
 
 /// What the macros expand to.
 #[doc(hidden)]

@@ -1,6 +1,6 @@
 //! The message loop: plain functions are posted and run, without a type for the tasks.
 
-use std::{any::Any, cell::Cell, fmt, ptr::NonNull};
+use std::{cell::Cell, fmt, ptr::NonNull};
 
 use crate::{
     call::{Call, short_name},
@@ -8,7 +8,7 @@ use crate::{
     dict::{Dict, Key, Merge, ScopeLock, Value},
     runner::{ParallelTaskRunner, TaskResult},
     task::Priority,
-    task_fn::{LoopHook, TaskArgs, TaskFn, missing_state},
+    task_fn::{LoopHook, State, TaskArgs, TaskFn, missing_state},
 };
 
 /// A program whose tasks are calls of plain functions: see [`post_task`].
@@ -40,7 +40,7 @@ pub struct MessageLoop<S = ()> {
 }
 
 /// `begin` or `end`, whose state is known when it is called.
-type Hook = Box<dyn Fn(&dyn Any) -> TaskResult + Send + Sync>;
+type Hook = Box<dyn Fn(State<'_>) -> TaskResult + Send + Sync>;
 
 impl MessageLoop {
     /// A message loop that begins and ends with these functions; each may return nothing or a
@@ -93,17 +93,19 @@ impl<S: Send + Sync + 'static> ParallelTaskRunner for MessageLoop<S> {
     type Task = Call;
 
     fn begin(&self, cx: &mut Context<'_, Call>) -> TaskResult {
-        Frame::running(cx, &self.state).enter(|| (self.begin)(&self.state))
+        let state = State::new(&self.state);
+        Frame::running(cx, state).enter(|| (self.begin)(state))
     }
 
     #[inline]
     fn run(&self, call: &Call, cx: &mut Context<'_, Call>) -> TaskResult {
-        Frame::running(cx, &self.state).enter(|| call.run(&self.state))
+        let state = State::new(&self.state);
+        Frame::running(cx, state).enter(|| call.run(state))
     }
 
     fn end(&self, dict: &Dict) -> TaskResult {
-        Frame { cx: Cell::new(None), end: Some(dict), state: &self.state }
-            .enter(|| (self.end)(&self.state))
+        let state = State::new(&self.state);
+        Frame { cx: Cell::new(None), end: Some(dict), state }.enter(|| (self.end)(state))
     }
 }
 
@@ -218,6 +220,19 @@ impl DictHandle {
         })
     }
 
+    /// Lends the value to `f` without copying it; as [`get`](DictHandle::get) otherwise. In the middle
+    /// of a run `f` holds the lock.
+    ///
+    /// # Panics
+    ///
+    /// As [`get`](DictHandle::get) does.
+    pub fn with<V: Value, O>(&self, key: Key<V>, f: impl FnOnce(Option<&V>) -> O) -> O {
+        with_frame("dict().with", |frame| match frame.end {
+            Some(dict) => f(dict.get_ref(key)),
+            None => f(frame.with_context("dict().with", |cx| cx.lock()).peek(key)),
+        })
+    }
+
     /// Sets the value and returns the one that was there.
     ///
     /// # Panics
@@ -256,12 +271,12 @@ struct Frame<'a> {
     cx: Cell<Option<NonNull<Context<'a, Call>>>>,
     /// The dict, in `end`.
     end: Option<&'a Dict>,
-    state: &'a dyn Any,
+    state: State<'a>,
 }
 
 impl<'a> Frame<'a> {
     #[inline(always)]
-    fn running(cx: &'a mut Context<'_, Call>, state: &'a dyn Any) -> Self {
+    fn running(cx: &'a mut Context<'_, Call>, state: State<'a>) -> Self {
         let cx = NonNull::from(cx).cast::<Context<'a, Call>>();
         Self { cx: Cell::new(Some(cx)), end: None, state }
     }
@@ -317,7 +332,7 @@ impl<'a> Frame<'a> {
     #[inline(always)]
     fn check_state<M, A: TaskArgs, F: TaskFn<M, A>>(&self) {
         if let Some(wanted) = F::state()
-            && !(wanted.is)(self.state)
+            && !self.state.is(wanted)
         {
             panic!("cannot post {}: {}", short_name::<F>(), missing_state((wanted.name)()));
         }

@@ -124,7 +124,6 @@ impl<R: ParallelTaskRunner> Runner<R> {
         let begin = std::mem::replace(&mut finished.begin, Ok(()));
         let mut report = Report::new(finished, start.elapsed(), workers);
         if let Err(cause) = begin {
-            log::error!("begin failed: {cause}");
             return Err(Error::of_run(Kind::Begin(cause.to_string()), report));
         }
 
@@ -173,8 +172,6 @@ impl<R: ParallelTaskRunner> Runner<R> {
             Ok(()) if dead && !self.tolerate_dead => Kind::Dead,
             Ok(()) => return Ok(report),
         };
-        let error = Error::of_run(kind, report);
-        log::error!("{error}");
-        Err(error)
+        Err(Error::of_run(kind, report))
     }
 }

@@ -1,7 +1,7 @@
 //! Which functions can be posted: of one argument, of several, methods of the loop's state.
 
 use std::{
-    any::{Any, type_name},
+    any::{Any, TypeId, type_name},
     marker::PhantomData,
 };
 
@@ -42,7 +42,7 @@ pub trait TaskFn<M, A>: Send + 'static {
     /// # Errors
     ///
     /// The error of the function.
-    fn call(&self, state: &dyn Any, args: A) -> TaskResult;
+    fn call(&self, state: State<'_>, args: A) -> TaskResult;
 
     /// The type of the state that the function is a method of, if it is one.
     fn state() -> Option<StateType> {
@@ -53,13 +53,40 @@ pub trait TaskFn<M, A>: Send + 'static {
 /// The type of state that a method wants.
 #[derive(Clone, Copy, Debug)]
 pub struct StateType {
+    id: TypeId,
     pub(crate) name: fn() -> &'static str,
-    pub(crate) is: fn(&dyn Any) -> bool,
 }
 
 impl StateType {
     fn of<S: 'static>() -> Self {
-        Self { name: type_name::<S>, is: |state| state.is::<S>() }
+        Self { id: TypeId::of::<S>(), name: type_name::<S> }
+    }
+}
+
+/// The state of a message loop.
+///
+/// A `&dyn Any` would do, but asking it for its type is a call through its table, twice a task.
+#[derive(Clone, Copy, Debug)]
+pub struct State<'a> {
+    id: TypeId,
+    state: &'a dyn Any,
+}
+
+impl<'a> State<'a> {
+    pub(crate) fn new<S: 'static>(state: &'a S) -> Self {
+        Self { id: TypeId::of::<S>(), state }
+    }
+
+    #[inline(always)]
+    pub(crate) fn is(self, wanted: StateType) -> bool {
+        self.id == wanted.id
+    }
+
+    #[inline(always)]
+    fn get<S: 'static>(self) -> Option<&'a S> {
+        let state: *const dyn Any = self.state;
+        // SAFETY: `new` took the type's id from the very reference that it keeps.
+        (self.id == TypeId::of::<S>()).then(|| unsafe { &*state.cast::<S>() })
     }
 }
 
@@ -110,7 +137,7 @@ where
     O: IntoTaskResult,
 {
     #[inline(always)]
-    fn call(&self, _: &dyn Any, args: A) -> TaskResult {
+    fn call(&self, _: State<'_>, args: A) -> TaskResult {
         self(args).into_task_result()
     }
 }
@@ -122,7 +149,7 @@ where
     O: IntoTaskResult,
 {
     #[inline(always)]
-    fn call(&self, state: &dyn Any, args: A) -> TaskResult {
+    fn call(&self, state: State<'_>, args: A) -> TaskResult {
         self(state_of(state), args).into_task_result()
     }
 
@@ -140,7 +167,7 @@ macro_rules! tuples {
         {
             #[inline(always)]
             #[allow(non_snake_case)]
-            fn call(&self, _: &dyn Any, ($($name,)*): ($($name,)*)) -> TaskResult {
+            fn call(&self, _: State<'_>, ($($name,)*): ($($name,)*)) -> TaskResult {
                 self($($name),*).into_task_result()
             }
         }
@@ -153,7 +180,7 @@ macro_rules! tuples {
         {
             #[inline(always)]
             #[allow(non_snake_case)]
-            fn call(&self, state: &dyn Any, ($($name,)*): ($($name,)*)) -> TaskResult {
+            fn call(&self, state: State<'_>, ($($name,)*): ($($name,)*)) -> TaskResult {
                 self(state_of(state), $($name),*).into_task_result()
             }
 
@@ -170,8 +197,8 @@ tuples!(A B C);
 tuples!(A B C D);
 
 #[inline(always)]
-fn state_of<S: 'static>(state: &dyn Any) -> &S {
-    state.downcast_ref().expect("checked when the method was posted")
+fn state_of<S: 'static>(state: State<'_>) -> &S {
+    state.get().expect("checked when the method was posted")
 }
 
 /// What a message loop may begin and end with: a function of no argument, or a method of the state.
@@ -185,7 +212,7 @@ pub trait LoopHook<M>: Send + Sync + 'static {
     /// # Errors
     ///
     /// The error of the function.
-    fn call(&self, state: &dyn Any) -> TaskResult;
+    fn call(&self, state: State<'_>) -> TaskResult;
 }
 
 impl<F, O> LoopHook<Whole<O>> for F
@@ -193,7 +220,7 @@ where
     F: Fn() -> O + Send + Sync + 'static,
     O: IntoTaskResult,
 {
-    fn call(&self, _: &dyn Any) -> TaskResult {
+    fn call(&self, _: State<'_>) -> TaskResult {
         self().into_task_result()
     }
 }
@@ -204,8 +231,8 @@ where
     S: 'static,
     O: IntoTaskResult,
 {
-    fn call(&self, state: &dyn Any) -> TaskResult {
-        match state.downcast_ref() {
+    fn call(&self, state: State<'_>) -> TaskResult {
+        match state.get() {
             Some(state) => self(state).into_task_result(),
             None => Err(missing_state(type_name::<S>()).into()),
         }

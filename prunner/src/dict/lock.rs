@@ -57,7 +57,7 @@ impl SharedDict {
 
     /// What the dict holds now, without waiting for or joining the workers' merges.
     pub(crate) fn peek<V: Value + Clone>(&self, key: Key<V>) -> Option<V> {
-        self.lock().locked.dict.get(key)
+        self.lock().peek(key).cloned()
     }
 
     /// Joins everything and takes the dict; for the end of the run.
@@ -130,6 +130,11 @@ impl ScopeLock {
     /// Whether there is a value.
     pub fn contains<V: Value>(&mut self, key: Key<V>) -> bool {
         self.reach(key).contains(key)
+    }
+
+    /// The value as it was written or joined last.
+    pub(crate) fn peek<V: Value>(&self, key: Key<V>) -> Option<&V> {
+        self.locked.dict.get_ref(key)
     }
 
     /// The dict, with the workers' merges joined if `key` is merged into.

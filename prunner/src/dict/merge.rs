@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    hash::{BuildHasher, Hash},
+    hash::{BuildHasher, Hash, RandomState},
     ops::{AddAssign, Deref, DerefMut},
 };
 
@@ -147,7 +147,8 @@ impl<K: Ord, V: Merge> Merge for BTreeMap<K, V> {
     }
 }
 
-/// How often each item was counted: what Python calls a `Counter`.
+/// How often each item was counted: what Python calls a `Counter`. `S` hashes the items, as in a
+/// `HashMap`.
 ///
 /// ```
 /// use prunner::{Counter, Merge};
@@ -159,10 +160,13 @@ impl<K: Ord, V: Merge> Merge for BTreeMap<K, V> {
 /// assert_eq!(words.most_common(2), [(&"be".to_string(), 3), (&"to".to_string(), 2)]);
 /// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(bound = "T: Eq + Hash + Serialize + serde::de::DeserializeOwned")]
-pub struct Counter<T>(HashMap<T, u64>);
+#[serde(bound(
+    serialize = "T: Serialize",
+    deserialize = "T: Eq + Hash + Deserialize<'de>, S: BuildHasher + Default"
+))]
+pub struct Counter<T, S = RandomState>(HashMap<T, u64, S>);
 
-impl<T: Eq + Hash> Counter<T> {
+impl<T: Eq + Hash, S: BuildHasher + Default> Counter<T, S> {
     /// Makes an empty counter.
     pub fn new() -> Self {
         Self::default()
@@ -221,21 +225,21 @@ impl<T: Eq + Hash> Counter<T> {
     }
 }
 
-impl<T: Eq + Hash> PartialEq for Counter<T> {
+impl<T: Eq + Hash, S: BuildHasher> PartialEq for Counter<T, S> {
     fn eq(&self, other: &Self) -> bool {
         self.0 == other.0
     }
 }
 
-impl<T: Eq + Hash> Eq for Counter<T> {}
+impl<T: Eq + Hash, S: BuildHasher> Eq for Counter<T, S> {}
 
-impl<T> Default for Counter<T> {
+impl<T, S: Default> Default for Counter<T, S> {
     fn default() -> Self {
-        Self(HashMap::new())
+        Self(HashMap::default())
     }
 }
 
-impl<T: Eq + Hash> Merge for Counter<T> {
+impl<T: Eq + Hash, S: BuildHasher> Merge for Counter<T, S> {
     fn merge(&mut self, mut other: Self) {
         if other.0.len() > self.0.len() {
             std::mem::swap(self, &mut other);
@@ -246,7 +250,7 @@ impl<T: Eq + Hash> Merge for Counter<T> {
     }
 }
 
-impl<T: Eq + Hash> FromIterator<T> for Counter<T> {
+impl<T: Eq + Hash, S: BuildHasher + Default> FromIterator<T> for Counter<T, S> {
     fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
         let mut counter = Self::default();
         counter.extend(items);
@@ -254,7 +258,7 @@ impl<T: Eq + Hash> FromIterator<T> for Counter<T> {
     }
 }
 
-impl<T: Eq + Hash> Extend<T> for Counter<T> {
+impl<T: Eq + Hash, S: BuildHasher + Default> Extend<T> for Counter<T, S> {
     fn extend<I: IntoIterator<Item = T>>(&mut self, items: I) {
         for item in items {
             self.add(item);
@@ -262,15 +266,15 @@ impl<T: Eq + Hash> Extend<T> for Counter<T> {
     }
 }
 
-impl<T> Deref for Counter<T> {
-    type Target = HashMap<T, u64>;
+impl<T, S> Deref for Counter<T, S> {
+    type Target = HashMap<T, u64, S>;
 
     fn deref(&self) -> &Self::Target {
         &self.0
     }
 }
 
-impl<T> DerefMut for Counter<T> {
+impl<T, S> DerefMut for Counter<T, S> {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.0
     }

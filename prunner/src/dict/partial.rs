@@ -2,7 +2,6 @@
 
 use std::{
     any::{Any, TypeId, type_name},
-    mem,
     sync::Arc,
 };
 
@@ -191,7 +190,7 @@ impl<V: Merge> Typed<V> {
         match &mut self.pending {
             Some(pending) if self.attempt == attempt => pending.merge(value),
             pending => {
-                let done = mem::replace(pending, Some(value));
+                let done = pending.replace(value);
                 self.attempt = attempt;
                 merge_option(&mut self.committed, done);
             }

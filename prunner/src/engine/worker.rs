@@ -156,8 +156,8 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
     /// The task is finished: its effects become true, and the next one comes into the hand.
     #[inline(always)]
     fn finish(&mut self) {
-        // Taken out before it is dropped: if the destructor panics, the task is finished all the same.
-        drop(self.hand.take());
+        // If the destructor panics, the hand is empty all the same.
+        self.hand = None;
         self.post_office.commit(&mut self.effects, &mut self.hand);
     }
 

@@ -69,7 +69,7 @@ pub(crate) trait Queue<T>: Send + Sized {
 #[inline(always)]
 fn put<T>(hand: &mut Option<T>, task: T) {
     debug_assert!(hand.is_none(), "the hand already holds a task");
-    mem::forget(mem::replace(hand, Some(task)));
+    mem::forget(hand.replace(task));
 }
 
 /// What other workers see of a queue.

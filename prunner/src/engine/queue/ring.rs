@@ -6,7 +6,10 @@
 //! become published when `tail` moves over them. So a follow-up is written once, to where it will be
 //! taken from.
 
-use std::{mem::MaybeUninit, ops::Range};
+use std::{
+    mem::{ManuallyDrop, MaybeUninit},
+    ops::Range,
+};
 
 use crate::task::Priority;
 
@@ -150,20 +153,6 @@ pub(super) struct Window<T> {
     pub(super) limit: usize,
 }
 
-/// Room for one follow-up.
-pub(crate) struct Place<'a, T>(&'a mut Window<T>);
-
-impl<T> Place<'_, T> {
-    #[inline(always)]
-    pub(crate) fn put(self, task: T) {
-        let window = self.0;
-        // SAFETY: the mask keeps the slot inside the ring, which changes its place only together with
-        // this window; numbers from `start` to `limit` belong to the owner, and `end` is one of them.
-        unsafe { window.base.add(window.end & window.mask).write(task) };
-        window.end += 1;
-    }
-}
-
 /// The follow-ups of the running handler, until it commits.
 pub(crate) struct Posts<T> {
     pub(super) window: Window<T>,
@@ -175,10 +164,33 @@ impl<T> Posts<T> {
         Self { window, prioritised: Vec::new() }
     }
 
-    /// The place of the next follow-up, if there is room.
+    /// Adds a follow-up; returns whether room had to be made first.
+    ///
+    /// The task goes from the caller's registers to its slot: it is never in memory in between, where
+    /// it would be written in words and read as a whole (see [`read_by_words`]). That is why it is
+    /// neither handed to `make_room` nor dropped should that panic.
     #[inline(always)]
-    pub(crate) fn place(&mut self) -> Option<Place<'_, T>> {
-        (self.window.end != self.window.limit).then_some(Place(&mut self.window))
+    pub(crate) fn push(&mut self, task: T, make_room: impl FnOnce(&mut Self)) -> bool {
+        let task = ManuallyDrop::new(task);
+        let full = self.is_full();
+        if full {
+            make_room(self);
+            if self.is_full() {
+                // Cannot be; but going on would overwrite a task.
+                std::process::abort();
+            }
+        }
+        let window = &mut self.window;
+        // SAFETY: the mask keeps the slot inside the ring, which changes its place only together with
+        // this window; numbers from `start` to `limit` belong to the owner, and `end` is one of them.
+        unsafe { window.base.add(window.end & window.mask).write(ManuallyDrop::into_inner(task)) };
+        window.end += 1;
+        full
+    }
+
+    #[inline(always)]
+    fn is_full(&self) -> bool {
+        self.window.end == self.window.limit
     }
 
     /// Lets every post go through the queue's `make_room`.
@@ -214,7 +226,7 @@ impl<T> Posts<T> {
             return;
         }
         window.end -= 1;
-        // SAFETY: `put` wrote it and nothing has read it; the owner's end belongs to the owner.
+        // SAFETY: `push` wrote it and nothing has read it; the owner's end belongs to the owner.
         super::put(hand, unsafe { read_by_words(window.base.add(window.end & window.mask)) });
     }
 
@@ -243,9 +255,8 @@ mod tests {
             let mut window = Posts::new(ring.open(head..head));
             let mut tail = head;
             for round in 0..3 {
-                while let Some(place) = window.place() {
-                    let number = place.0.end;
-                    place.put(Box::new(number));
+                while !window.is_full() {
+                    window.push(Box::new(window.window.end), |_| unreachable!());
                 }
                 tail = window.window.end;
                 assert_eq!(tail - head, ring.capacity(), "round {round}");
@@ -265,7 +276,7 @@ mod tests {
         ring.grow(1, 0..0);
         let mut posts = Posts::new(ring.open(50..50));
         for task in 50..50 + 64 {
-            posts.place().expect("the ring has 64 slots").put(task.to_string());
+            posts.push(task.to_string(), |_| unreachable!("the ring has 64 slots"));
         }
         ring.move_into(50..100, &mut loot);
         for (at, task) in (50..100).enumerate() {
