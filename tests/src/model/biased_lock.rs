@@ -2,7 +2,8 @@
 //!
 //! # The protocol
 //!
-//! Two flags guard a queue: `own`, written by the owner only, and `want`, which thieves compete for.
+//! Two flags guard a queue: `own`, written by the owner only, and `want`, which thieves compete
+//! for.
 //!
 //! The owner:
 //!
@@ -19,28 +20,28 @@
 //!
 //! # Why it holds
 //!
-//! `membarrier` makes the owner execute a fence somewhere in its program, after the thief's swap. If
-//! `own = 1` is before that fence, it is in memory when the thief looks, and the thief waits. If it is
-//! behind, so is the owner's load of `want`, which finds the 1 that the thief has swapped in. Either
-//! way one of the two sees the other.
+//! `membarrier` makes the owner execute a fence somewhere in its program, after the thief's swap.
+//! If `own = 1` is before that fence, it is in memory when the thief looks, and the thief waits. If
+//! it is behind, so is the owner's load of `want`, which finds the 1 that the thief has swapped in.
+//! Either way one of the two sees the other.
 //!
 //! # The property
 //!
-//! Never two inside. Everyone inside reads a shared counter and stores it plus one, by a plain store,
-//! as a queue would be changed: in the end the counter equals the number of visits. And everybody
-//! always can get to the end of their rounds.
+//! Never two inside. Everyone inside reads a shared counter and stores it plus one, by a plain
+//! store, as a queue would be changed: in the end the counter equals the number of visits. And
+//! everybody always can get to the end of their rounds.
 //!
 //! # Hazards
 //!
 //! - **Late `own`**: the owner is inside while its `own = 1` is still in its store buffer, and the
-//!   thief reads 0. See [`Variant::NoBarrier`]; [`Variant::LookBeforeOwn`] does the same without any
-//!   store buffer.
+//!   thief reads 0. See [`Variant::NoBarrier`]; [`Variant::LookBeforeOwn`] does the same without
+//!   any store buffer.
 //! - **Two thieves**: a `want` that is read and then stored can be won twice. See
 //!   [`Variant::PlainClaim`].
 //! - **Next thief**: when the owner has seen `want == 0` and stores `own = 1`, the next thief may
 //!   already have looked. See [`Variant::NoSecondLook`].
-//! - **Early leave**: an `own = 0` that overtakes the last change of the queue lets a thief in on half
-//!   a change. It is a `Release` store to forbid that. See [`Variant::RelaxedLeave`].
+//! - **Early leave**: an `own = 0` that overtakes the last change of the queue lets a thief in on
+//!   half a change. It is a `Release` store to forbid that. See [`Variant::RelaxedLeave`].
 
 use super::checker::{Model, Turn};
 use super::store_buffer::Memory;
@@ -132,10 +133,7 @@ enum Phase {
 
 impl Phase {
     fn is_inside(self) -> bool {
-        matches!(
-            self,
-            Phase::Inside | Phase::Changing(_) | Phase::Leaving | Phase::LeftEarly(_)
-        )
+        matches!(self, Phase::Inside | Phase::Changing(_) | Phase::Leaving | Phase::LeftEarly(_))
     }
 }
 
@@ -320,11 +318,7 @@ impl<const THREADS: usize> Model for BiasedLock<THREADS> {
             phase: Phase::Rest,
             rounds: if me == OWNER { self.owner_rounds } else { self.thief_rounds },
         };
-        State {
-            memory: Memory::default(),
-            threads: std::array::from_fn(thread),
-            visits: 0,
-        }
+        State { memory: Memory::default(), threads: std::array::from_fn(thread), visits: 0 }
     }
 
     fn actors(&self) -> usize {

@@ -120,7 +120,8 @@ impl fmt::Display for Counterexample {
 /// What an exploration found.
 #[derive(Clone, Debug)]
 pub struct Exploration {
-    /// Distinct states seen: all that can be reached, unless a counterexample ended the search early.
+    /// Distinct states seen: all that can be reached, unless a counterexample ended the search
+    /// early.
     pub states: usize,
     /// A shortest counterexample, or `None` if the property holds in every reachable state.
     pub counterexample: Option<Counterexample>,
@@ -225,7 +226,8 @@ impl<S: Clone + Eq + Hash> Graph<S> {
 
     /// The steps of a shortest run to the state numbered `at`.
     ///
-    /// Steps are not stored with the states: they are found again by taking every step of the parent.
+    /// Steps are not stored with the states: they are found again by taking every step of the
+    /// parent.
     fn path_to<M: Model<State = S>>(&self, model: &M, mut at: u32) -> Vec<Step> {
         let mut path = Vec::new();
         let mut steps = Vec::new();
@@ -249,7 +251,8 @@ fn successors<M: Model>(model: &M, state: &M::State, steps: &mut Vec<(Step, M::S
     }
 }
 
-/// The edges of a graph turned round: for each state, the states that have a step to it, all in one vector.
+/// The edges of a graph turned round: for each state, the states that have a step to it, all in one
+/// vector.
 struct Sources {
     /// Where the sources of each state begin in `from`; one more entry marks the end.
     begins: Vec<u32>,
@@ -316,7 +319,80 @@ impl Hasher for Mixer {
     }
 
     fn finish(&self) -> u64 {
-        // The table takes its bucket from the low bits and its tag from the high ones: fold them together.
+        // The table takes its bucket from the low bits and its tag from the high ones: fold them
+        // together.
         self.0 ^ (self.0 >> 32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A walk along given edges by a single actor, who starts at 0. State 9 is bad.
+    struct Walk {
+        edges: &'static [(u8, u8)],
+        finals: &'static [u8],
+    }
+
+    impl Model for Walk {
+        type State = u8;
+
+        fn initial(&self) -> u8 {
+            0
+        }
+
+        fn actors(&self) -> usize {
+            1
+        }
+
+        fn turn(&self, turn: &mut Turn<'_, u8>) {
+            let from = *turn.state;
+            for &(_, to) in self.edges.iter().filter(|edge| edge.0 == from) {
+                turn.step_on("walks to", to.into(), |next| *next = to);
+            }
+        }
+
+        fn violation(&self, state: &u8) -> Option<&'static str> {
+            (*state == 9).then_some("bad")
+        }
+
+        fn is_final(&self, state: &u8) -> bool {
+            self.finals.contains(state)
+        }
+    }
+
+    /// The fault of a walk, and where it went on the way to it.
+    fn fault(edges: &'static [(u8, u8)], finals: &'static [u8]) -> Option<(Fault, Vec<usize>)> {
+        let found = explore(&Walk { edges, finals }).counterexample?;
+        let places = found.steps.iter().filter_map(|step| step.object);
+        Some((found.fault, places.collect()))
+    }
+
+    #[test]
+    fn every_state_is_counted_once() {
+        let edges = &[(0, 1), (0, 2), (1, 3), (2, 3), (3, 0)];
+        let exploration = explore(&Walk { edges, finals: &[3] });
+        assert_eq!(exploration.states, 4);
+        assert!(exploration.counterexample.is_none());
+    }
+
+    #[test]
+    fn a_shortest_way_to_a_violation_is_found() {
+        let edges = &[(0, 1), (1, 2), (2, 9), (0, 3), (3, 9)];
+        assert_eq!(fault(edges, &[]), Some((Fault::Violation("bad"), vec![3, 9])));
+    }
+
+    #[test]
+    fn a_state_without_steps_is_a_deadlock_unless_it_is_final() {
+        assert_eq!(fault(&[(0, 1), (1, 2)], &[1]), None);
+        let edges = &[(0, 1), (0, 2)];
+        assert_eq!(fault(edges, &[1]), Some((Fault::Deadlock, vec![2])));
+    }
+
+    #[test]
+    fn a_circle_with_no_way_out_is_a_trap() {
+        let edges = &[(0, 1), (0, 2), (2, 3), (3, 2)];
+        assert_eq!(fault(edges, &[1]), Some((Fault::Trap, vec![2])));
     }
 }

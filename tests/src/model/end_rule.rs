@@ -16,15 +16,15 @@
 //!
 //! # The property
 //!
-//! When a worker declares the end, no task is queued and none is in anybody's hands; and the end can
-//! always still be reached. Memory is sequentially consistent here: store buffers are the matter of
-//! [`last_look`](super::last_look), [`biased_lock`](super::biased_lock) and
+//! When a worker declares the end, no task is queued and none is in anybody's hands; and the end
+//! can always still be reached. Memory is sequentially consistent here: store buffers are the
+//! matter of [`last_look`](super::last_look), [`biased_lock`](super::biased_lock) and
 //! [`park_wake`](super::park_wake).
 //!
 //! # Hazards
 //!
-//! - **Unseen hands**: a task that has left its queue before its taker has turned busy is nowhere to
-//!   be seen. See [`Variant::BusyAfterTake`].
+//! - **Unseen hands**: a task that has left its queue before its taker has turned busy is nowhere
+//!   to be seen. See [`Variant::BusyAfterTake`].
 //! - **Overtaken scan**: a task that moves from a worker not yet read to one already read is never
 //!   met. With queues of their own this takes three workers. See [`Variant::OneScan`].
 //! - **Same flag, other time (ABA)**: a worker that was busy between two scans looks the same in

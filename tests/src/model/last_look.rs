@@ -1,4 +1,5 @@
-//! Who declares the end when everybody goes to sleep: the last to turn idle must see all the others.
+//! Who declares the end when everybody goes to sleep: the last to turn idle must see all the
+//! others.
 //!
 //! # The protocol
 //!
@@ -10,19 +11,21 @@
 //!    again.
 //! 3. It registers as a sleeper, which contains a locked instruction: its epoch is in memory now.
 //! 4. Only then it scans the epochs twice. If they are all even and unchanged, it declares the end;
-//!    else it parks. It may also see something instead, and go back to 2.
+//!    else it parks. It may also see something instead, and go back to 2, and so it may when a busy
+//!    worker wakes it.
 //!
 //! # The property
 //!
-//! Somebody declares the end: not everybody parks. (Tasks do not occur here: every worker is idle for
-//! good once it has stopped searching. That nobody declares too early is the matter of `end_rule`.)
+//! Somebody declares the end: not everybody parks. (Tasks do not occur here: every worker is idle
+//! for good once it has stopped searching. That nobody declares too early is the matter of
+//! `end_rule`.)
 //!
 //! # Hazards
 //!
-//! - **Mutual misreading**: two workers turn idle and scan while both stores are still in their store
-//!   buffers. Each sees the other busy, and both park. See [`Variant::ScanWhileBuffered`].
-//! - **Seen at a bad moment**: a worker parks because of one that is busy only for a moment (2), and
-//!   this one holds that it has scanned already. See [`Variant::ScanOnce`].
+//! - **Mutual misreading**: two workers turn idle and scan while both stores are still in their
+//!   store buffers. Each sees the other busy, and both park. See [`Variant::ScanWhileBuffered`].
+//! - **Seen at a bad moment**: a worker parks because of one that is busy only for a moment (2),
+//!   and this one holds that it has scanned already. See [`Variant::ScanOnce`].
 
 use super::checker::{Model, Turn};
 use super::store_buffer::Memory;
@@ -32,8 +35,8 @@ use super::store_buffer::Memory;
 pub struct LastLook<const WORKERS: usize> {
     /// The protocol, or one of its wrong twins.
     pub variant: Variant,
-    /// How often all workers together turn busy in vain.
-    pub failed_steals: u8,
+    /// How often in all a worker turns busy in vain, or is woken in vain.
+    pub disturbances: u8,
 }
 
 /// The protocol, or what one of its wrong twins does otherwise.
@@ -52,7 +55,7 @@ pub enum Variant {
 pub struct State<const WORKERS: usize> {
     memory: Memory<WORKERS, WORKERS>,
     workers: [Worker<WORKERS>; WORKERS],
-    failed_steals: u8,
+    disturbances: u8,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -99,11 +102,23 @@ impl<const WORKERS: usize> LastLook<WORKERS> {
     fn fail_to_steal(turn: &mut Steps<'_, WORKERS>) {
         let me = turn.actor;
         let state = turn.state;
-        if state.failed_steals > 0 && state.memory.is_drained(me) {
+        if state.disturbances > 0 && state.memory.is_drained(me) {
             turn.step("turns busy, in vain", |next| {
-                next.failed_steals -= 1;
+                next.disturbances -= 1;
                 next.memory.swap(me, me, state.memory.cell(me) + 1);
                 next.enter(me, Phase::OutOfWork);
+            });
+        }
+    }
+
+    /// A busy worker wakes this one, for a task that another one gets.
+    fn be_woken(turn: &mut Steps<'_, WORKERS>) {
+        let me = turn.actor;
+        let busy = |worker: &Worker<WORKERS>| worker.phase == Phase::OutOfWork;
+        if turn.state.disturbances > 0 && turn.state.workers.iter().any(busy) {
+            turn.step("is woken in vain", |next| {
+                next.disturbances -= 1;
+                next.enter(me, Phase::Searching);
             });
         }
     }
@@ -178,7 +193,7 @@ impl<const WORKERS: usize> Model for LastLook<WORKERS> {
                 snapshot: [0; WORKERS],
                 has_scanned: false,
             }),
-            failed_steals: self.failed_steals,
+            disturbances: self.disturbances,
         }
     }
 
@@ -203,7 +218,7 @@ impl<const WORKERS: usize> Model for LastLook<WORKERS> {
             }
             Phase::ScanningFirst(at) => Self::scan_first(at.into(), turn),
             Phase::ScanningAgain(at) => Self::scan_again(at.into(), turn),
-            Phase::Parked => {}
+            Phase::Parked => Self::be_woken(turn),
             Phase::Done => {}
         }
     }

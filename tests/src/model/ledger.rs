@@ -4,9 +4,10 @@
 //!
 //! Every worker counts what it posted and what it finished; nobody else writes these counts. A task
 //! is counted as posted before anyone can see it, and as finished after everything that it posted
-//! has been counted. The detector adds up **`finished` first, then `posted`**. If the sums are equal,
-//! everything is finished: the first sum is at most what was finished at the moment between the two,
-//! the second at least what was posted at that moment, and no task finishes before it is posted.
+//! has been counted. The detector adds up **`finished` first, then `posted`**. If the sums are
+//! equal, everything is finished: the first sum is at most what was finished at the moment between
+//! the two, the second at least what was posted at that moment, and no task finishes before it is
+//! posted.
 //!
 //! The engine decides by its epochs (see [`end_rule`](super::end_rule)) and keeps the ledger as the
 //! proof. Both orders of reading look alike, and only one is right: that is what this model is for.
@@ -16,8 +17,8 @@
 //! - **Tomorrow's finish**: read after `posted`, the sum of `finished` contains finishes of tasks
 //!   that the other sum has not heard of, and they stand in for tasks that still run. See
 //!   [`Variant::PostedFirst`].
-//! - **Unbooked task**: a task that can be taken before it is counted may also be finished before it
-//!   is counted. See [`Variant::CountedAfterPush`].
+//! - **Unbooked task**: a task that can be taken before it is counted may also be finished before
+//!   it is counted. See [`Variant::CountedAfterPush`].
 
 use super::checker::{Model, Turn};
 

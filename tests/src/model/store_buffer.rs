@@ -12,16 +12,16 @@
 //! # What empties a buffer
 //!
 //! Only [`Memory::flush`], one store at a time, which a model offers as a step of its own. Whatever
-//! waits for an empty buffer is a step that is not offered before [`Memory::is_drained`] (a fence, a
-//! locked instruction, taking a mutex) or [`Memory::barrier_passed`] (`membarrier`) says so. No
+//! waits for an empty buffer is a step that is not offered before [`Memory::is_drained`] (a fence,
+//! a locked instruction, taking a mutex) or [`Memory::barrier_passed`] (`membarrier`) says so. No
 //! thread waits for good this way, as stores can always be flushed.
 //!
 //! # `membarrier`
 //!
 //! The call makes every other thread execute a fence *at some moment* between its beginning and its
 //! return, not at the same moment for all. A fence takes effect when the buffer is empty; so the
-//! call may return once every buffer has been seen empty at least once since it began. A buffer that
-//! is empty when the call begins counts at once: a later fence would only guarantee more.
+//! call may return once every buffer has been seen empty at least once since it began. A buffer
+//! that is empty when the call begins counts at once: a later fence would only guarantee more.
 
 /// How many stores a buffer holds. No model fills it: see [`Memory::store`].
 const DEPTH: usize = 12;
@@ -31,7 +31,8 @@ const DEPTH: usize = 12;
 pub struct Memory<const CELLS: usize, const THREADS: usize> {
     cells: [u8; CELLS],
     buffers: [Buffer; THREADS],
-    /// For each thread inside `membarrier`, a bit for every thread whose buffer it still has to see empty.
+    /// For each thread inside `membarrier`, a bit for every thread whose buffer it still has to see
+    /// empty.
     awaited: [u8; THREADS],
 }
 

@@ -1,0 +1,97 @@
+//! No wake-up is lost: what is posted while others sleep is run by them.
+
+use prunner::{Error, Labeled};
+use prunner_tests::{
+    gate::{Gate, PATIENCE},
+    program::program,
+    scale::times,
+    setting::{QUEUES, Setting},
+    watchdog::Watchdog,
+};
+
+#[derive(Labeled, Clone, Copy)]
+enum Step {
+    Wait,
+    Answer,
+}
+
+/// One run: worker after worker posts one task, goes on only when another one has run it, and each
+/// of them may be on its way to sleep just then.
+fn ask_for_answers(setting: Setting, questions: u64) -> Result<(), Error> {
+    let answered = Gate::new();
+    let asking = program(
+        |cx| {
+            cx.post(Step::Wait);
+            Ok(())
+        },
+        |&step, cx| {
+            match step {
+                Step::Answer => answered.arrive(),
+                Step::Wait => {
+                    for question in 1..=questions {
+                        cx.post(Step::Answer);
+                        cx.flush();
+                        answered.wait_for(question);
+                    }
+                }
+            }
+            Ok(())
+        },
+    );
+    let report = setting.runner(asking).start()?;
+    assert_eq!(report.ledger().finished, questions + 1);
+    Ok(())
+}
+
+/// The first question finds a worker that was never started, later ones sleeping, searching and
+/// parking ones.
+#[test]
+fn small_runs_are_never_stuck() -> Result<(), Error> {
+    let watchdog = Watchdog::after(2 * PATIENCE, "small runs");
+    for setting in Setting::all(&[3]) {
+        watchdog.progress();
+        for run in 0..times("PRUNNER_WAKE_RUNS", 10_000) / 4 {
+            ask_for_answers(setting, 1 + run % 3)?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn one_long_run_is_never_stuck() -> Result<(), Error> {
+    let watchdog = Watchdog::after(2 * PATIENCE, "one long run");
+    for setting in Setting::all(&[2, 3]) {
+        watchdog.progress();
+        ask_for_answers(setting, times("PRUNNER_WAKE_QUESTIONS", 10_000) / 8)?;
+    }
+    Ok(())
+}
+
+/// One chain passed back and forth: each task is left to the other worker by the one that posted it,
+/// who goes to sleep meanwhile or takes it himself.
+#[test]
+fn a_chain_that_changes_workers_is_never_stuck() -> Result<(), Error> {
+    #[derive(Labeled)]
+    struct Link(u64);
+    let _watchdog = Watchdog::after(2 * PATIENCE, "a chain that changes workers");
+    let links = times("PRUNNER_WAKE_QUESTIONS", 10_000);
+    for membarrier in QUEUES {
+        let chain = program(
+            |cx| {
+                cx.post(Link(links));
+                Ok(())
+            },
+            |&Link(left), cx| {
+                if left > 0 {
+                    cx.post(Link(left - 1));
+                    cx.flush();
+                    std::thread::yield_now();
+                }
+                Ok(())
+            },
+        );
+        let runner = prunner::Runner::new(chain).workers(3).membarrier(membarrier);
+        assert_eq!(runner.start()?.ledger().finished, links + 1);
+    }
+    Ok(())
+}

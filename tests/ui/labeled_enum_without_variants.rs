@@ -1,0 +1,6 @@
+use prunner::Labeled;
+
+#[derive(Labeled)]
+enum Nothing {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use prunner::post_task;
+
+fn main() {
+    let name = String::from("local");
+    post_task(|_: u64| println!("{name}"), 1);
+}

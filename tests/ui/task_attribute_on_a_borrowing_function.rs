@@ -1,0 +1,6 @@
+use prunner::task;
+
+#[task]
+fn count(_: &str) {}
+
+fn main() {}

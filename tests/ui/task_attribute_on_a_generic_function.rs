@@ -1,0 +1,6 @@
+use prunner::task;
+
+#[task]
+fn add<N>(_: N) {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use prunner::task;
+
+#[task]
+struct Fetch(String);
+
+fn main() {}

@@ -1,0 +1,6 @@
+use prunner::task;
+
+#[task]
+async fn fetch(_: String) {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use prunner::task;
+
+#[task(retries = 3)]
+fn fetch(_: String) {}
+
+fn main() {}
