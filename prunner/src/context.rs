@@ -104,7 +104,8 @@ impl<T> Context<'_, T> {
     }
 
     /// A copy of an entry as it was written under the lock or joined last: **it may be stale**, and
-    /// merges that nobody has joined yet are missing. Under the [lock](Context::lock) it is exact.
+    /// merges that nobody has joined yet are missing. Under the [lock](Context::lock) it is exact. It
+    /// waits for the lock, but not for other workers' merges.
     ///
     /// # Panics
     ///

@@ -1,7 +1,7 @@
 //! What a handler has done and not yet committed.
 
 use crate::{
-    dict::{Merges, SharedDict},
+    dict::{LocalDict, Merges},
     engine::queue::Posts,
     failure::drop_quietly,
 };
@@ -10,7 +10,7 @@ use crate::{
 pub(crate) struct Effects<T> {
     /// The worker that runs the handler.
     pub(crate) worker: usize,
-    pub(crate) dict: SharedDict,
+    pub(crate) dict: LocalDict,
     pub(crate) posts: Posts<T>,
     pub(crate) merges: Merges,
     /// Whether posts are published as they come: in `begin`, not in handlers.
@@ -20,7 +20,7 @@ pub(crate) struct Effects<T> {
 }
 
 impl<T> Effects<T> {
-    pub(crate) fn new(worker: usize, dict: SharedDict, posts: Posts<T>, merges: Merges) -> Self {
+    pub(crate) fn new(worker: usize, dict: LocalDict, posts: Posts<T>, merges: Merges) -> Self {
         Self { worker, dict, posts, merges, eager: false, published: false }
     }
 

@@ -26,6 +26,8 @@ pub(crate) enum Kind {
     Config(String),
     /// `begin` failed; the text says how.
     Begin(String),
+    /// A merge panicked on what finished tasks had merged into these entries.
+    Merge(Vec<&'static str>),
     /// `end` failed; the text says how.
     End(String),
     /// Tasks died; the report knows which.
@@ -63,6 +65,12 @@ impl Error {
         matches!(self.0.kind, Kind::Begin(_))
     }
 
+    /// Whether a merge panicked on what finished tasks had merged, so that the dict is not complete.
+    /// `end` was not run.
+    pub fn is_merge(&self) -> bool {
+        matches!(self.0.kind, Kind::Merge(_))
+    }
+
     /// Whether `end` returned an error or panicked.
     pub fn is_end(&self) -> bool {
         matches!(self.0.kind, Kind::End(_))
@@ -89,6 +97,11 @@ impl fmt::Display for Error {
         match &self.0.kind {
             Kind::Config(text) => f.write_str(text),
             Kind::Begin(text) => write!(f, "begin failed, so end was not run: {text}"),
+            Kind::Merge(entries) => write!(
+                f,
+                "a merge panicked, so end was not run: these entries of the dict are not complete: {}",
+                entries.join(", ")
+            ),
             Kind::End(text) => write!(f, "end failed: {text}"),
             Kind::Dead => Ok(()),
             Kind::Interrupted => f.write_str("interrupted"),

@@ -243,6 +243,15 @@ impl DictHandle {
         global_lock().insert(key, value)
     }
 
+    /// Whether there is a value; as [`get`](DictHandle::get) otherwise.
+    ///
+    /// # Panics
+    ///
+    /// As [`get`](DictHandle::get) does.
+    pub fn contains<V: Value>(&self, key: Key<V>) -> bool {
+        self.with(key, |value| value.is_some())
+    }
+
     /// Takes the value out.
     ///
     /// # Panics

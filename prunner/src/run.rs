@@ -106,6 +106,8 @@ impl<R: ParallelTaskRunner> Runner<R> {
     ///
     /// * a setting cannot work, such as zero workers: nothing was run;
     /// * `begin` failed: the run was stopped and `end` was not run;
+    /// * a merge panicked on what finished tasks had merged: the dict is not complete, and `end` was
+    ///   not run;
     /// * Ctrl-C stopped the run;
     /// * `end` failed;
     /// * tasks died and that is not [tolerated](Runner::tolerate_dead).
@@ -122,9 +124,13 @@ impl<R: ParallelTaskRunner> Runner<R> {
         let setup = Setup { workers, order: self.order, membarrier: self.membarrier };
         let mut finished = engine::run(&self.runner, setup, &stop);
         let begin = std::mem::replace(&mut finished.begin, Ok(()));
+        let broken = std::mem::take(&mut finished.broken);
         let mut report = Report::new(finished, start.elapsed(), workers);
         if let Err(cause) = begin {
             return Err(Error::of_run(Kind::Begin(cause.to_string()), report));
+        }
+        if !broken.is_empty() {
+            return Err(Error::of_run(Kind::Merge(broken), report));
         }
 
         log::info!("end after {}", report.ledger());

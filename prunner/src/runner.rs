@@ -51,8 +51,9 @@ pub trait ParallelTaskRunner: Sync {
 
     /// Runs first, once, and posts the first tasks.
     ///
-    /// Tasks may start while it still posts: what it has posted is published with its next post, with
-    /// [`Context::flush`], or when it returns.
+    /// Tasks may start while it still posts. Its first post is published with the second (a run of one
+    /// task then wakes nobody), all later ones at once, and what is left when it returns or calls
+    /// [`Context::flush`]. What it has merged becomes true together with each of these.
     ///
     /// # Errors
     ///
@@ -62,8 +63,8 @@ pub trait ParallelTaskRunner: Sync {
 
     /// Runs one task.
     ///
-    /// What it posts and merges appears when it returns `Ok`; if it fails, nothing of it does. It
-    /// may be started again after a crash, so effects outside prunner should be idempotent.
+    /// What it posts and merges appears when it returns `Ok`; if it fails, nothing of it does. Effects
+    /// outside prunner are not undone.
     ///
     /// # Errors
     ///

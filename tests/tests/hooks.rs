@@ -6,6 +6,7 @@ use prunner::{Context, Error, Key, Labeled, Sum, TaskResult};
 use prunner_tests::{
     gate::{Gate, PATIENCE},
     program::{program, program_with_end},
+    random::Random,
     setting::Setting,
     watchdog::Watchdog,
 };
@@ -82,6 +83,34 @@ fn a_begin_that_fails_late_stops_endless_work() {
             assert_eq!(ledger.left, 20, "each of the 20 chains has one open end: {ledger}");
             assert_eq!(ledger.posted, ledger.finished + ledger.left);
             assert_eq!(report.dict().get(DONE), Some(Sum(ledger.finished)));
+        }
+    }
+}
+
+/// Two workers have nothing to do and sleep, most times, when `begin` fails.
+#[test]
+fn a_begin_that_fails_wakes_those_who_sleep() {
+    let watchdog = Watchdog::after(PATIENCE, "a run whose begin failed");
+    let mut random = Random::new(3);
+    for _ in 0..50 {
+        for setting in Setting::all(&[3]) {
+            watchdog.progress();
+            let (met, looks) = (Gate::new(), random.below(3000));
+            let broken = program(
+                |cx| {
+                    cx.post_all([Number(1), Number(2)]);
+                    met.wait_for(2);
+                    (0..looks).for_each(|_| std::thread::yield_now());
+                    Err("there is no input".into())
+                },
+                |_: &Number, _| {
+                    met.arrive();
+                    met.wait_for(2);
+                    Ok(())
+                },
+            );
+            let error = setting.runner(broken).start().expect_err("begin fails");
+            assert_eq!(error.report().map(|report| report.workers_started()), Some(3));
         }
     }
 }

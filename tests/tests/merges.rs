@@ -200,21 +200,27 @@ fn many_keys_are_kept_apart() -> Result<(), Error> {
 
 const DONE: Key<Sum<u64>> = Key::new("done");
 
-/// Each task knows that its parent has finished. All who know so put it on record *before* they look
-/// under the lock, so whatever is on record must be found there, and nothing that still runs.
+/// Each task knows that its parent has finished. The first child puts that on record *before* it looks
+/// under the lock, so whatever is on record must be found there, and nothing that still runs. The
+/// second child is there to be stolen.
 #[test]
 fn the_lock_shows_the_merges_of_all_finished_tasks() -> Result<(), Error> {
+    #[derive(Labeled, Clone, Copy)]
+    enum Child {
+        First(u64),
+        Second,
+    }
     const CHAINS: u64 = 20;
     const LENGTH: u64 = 500;
     for setting in Setting::all(&[2, 10]) {
         let (known_finished, started) = (AtomicU64::new(0), AtomicU64::new(0));
         let chains = program(
             |cx| {
-                cx.post_all((0..CHAINS).map(|_| Number(LENGTH - 1)));
+                cx.post_all([Child::First(LENGTH); CHAINS as usize]);
                 Ok(())
             },
-            |&Number(left), cx| {
-                if left < LENGTH - 1 {
+            |&child, cx| {
+                if matches!(child, Child::First(..LENGTH)) {
                     known_finished.fetch_add(1, Ordering::SeqCst);
                 }
                 started.fetch_add(1, Ordering::SeqCst);
@@ -224,14 +230,15 @@ fn the_lock_shows_the_merges_of_all_finished_tasks() -> Result<(), Error> {
                 assert!(seen >= known, "{seen} seen, {known} known: {setting:?}");
                 let running = started.load(Ordering::SeqCst);
                 assert!(seen < running, "{seen} seen, {running} started: {setting:?}");
-                if left > 0 {
-                    cx.post(Number(left - 1));
+                if let Child::First(left @ 1..) = child {
+                    // With newest first the second child is run here and the first one is stolen.
+                    cx.post_all([Child::First(left - 1), Child::Second]);
                 }
                 Ok(())
             },
         );
         let report = setting.runner(chains).start()?;
-        assert_eq!(report.dict().get(DONE), Some(Sum(CHAINS * LENGTH)));
+        assert_eq!(report.dict().get(DONE), Some(Sum(CHAINS * (2 * LENGTH + 1))));
     }
     Ok(())
 }

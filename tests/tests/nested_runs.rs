@@ -1,6 +1,7 @@
 //! Runs inside runs and runs beside runs: each has its own tasks, dict and end.
 
 use std::{
+    panic::catch_unwind,
     sync::{
         Barrier,
         atomic::{AtomicU64, Ordering},
@@ -13,8 +14,10 @@ use prunner::{
     post_task,
 };
 use prunner_tests::{
+    gate::PATIENCE,
     program::{program, program_with_end},
     setting::Setting,
+    watchdog::Watchdog,
 };
 
 const SUM: Key<Sum<u64>> = Key::new("sum");
@@ -148,8 +151,11 @@ fn the_lock_of_an_outer_run_can_be_held_around_an_inner_one() -> Result<(), Erro
         let report = Runner::new(MessageLoop::new(inner, || ())).workers(1).start()?;
         assert_eq!(report.dict().get(WORD).as_deref(), Some("inner"));
         assert_eq!(outer.get(WORD).as_deref(), Some("outer"));
+        let again = catch_unwind(|| drop(global_lock()));
+        assert!(again.is_err(), "the outer lock is still held");
         Ok(())
     }
+    let _watchdog = Watchdog::after(PATIENCE, "a run around which a lock is held");
     for setting in Setting::all(&[1]) {
         let report = setting.runner(MessageLoop::new(|| post_task(outer, ()), || ())).start()?;
         assert_eq!(report.dict().get(WORD).as_deref(), Some("outer"));

@@ -100,6 +100,33 @@ fn each_of_many_busy_handlers_gets_its_follow_up_run_elsewhere() -> Result<(), E
     Ok(())
 }
 
+/// Nobody flushes and nobody is busy: the commit of the first task wakes workers for the others.
+#[test]
+fn follow_ups_that_need_each_other_run_together() -> Result<(), Error> {
+    const TOGETHER: u64 = 5;
+    for setting in Setting::all(&[TOGETHER as usize, 10]) {
+        let meeting = Gate::new();
+        let meets = program(
+            |cx| {
+                cx.post(Long);
+                Ok(())
+            },
+            |&step, cx| {
+                match step {
+                    Long => cx.post_all((0..TOGETHER).map(Short)),
+                    Short(_) => {
+                        meeting.arrive();
+                        meeting.wait_for(TOGETHER);
+                    }
+                }
+                Ok(())
+            },
+        );
+        setting.runner(meets).start()?;
+    }
+    Ok(())
+}
+
 #[test]
 fn tasks_of_every_priority_can_be_stolen() -> Result<(), Error> {
     for setting in Setting::all(&[2]) {

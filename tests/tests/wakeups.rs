@@ -1,9 +1,12 @@
 //! No wake-up is lost: what is posted while others sleep is run by them.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use prunner::{Error, Labeled};
 use prunner_tests::{
     gate::{Gate, PATIENCE},
     program::program,
+    random::Random,
     scale::times,
     setting::{QUEUES, Setting},
     watchdog::Watchdog,
@@ -63,6 +66,41 @@ fn one_long_run_is_never_stuck() -> Result<(), Error> {
     for setting in Setting::all(&[2, 3]) {
         watchdog.progress();
         ask_for_answers(setting, times("PRUNNER_WAKE_QUESTIONS", 10_000) / 8)?;
+    }
+    Ok(())
+}
+
+/// The next question comes at any moment of a worker's way from its last answer to its sleep.
+#[test]
+fn a_question_finds_a_worker_that_falls_asleep() -> Result<(), Error> {
+    let watchdog = Watchdog::after(2 * PATIENCE, "a question to a worker that falls asleep");
+    let questions = times("PRUNNER_WAKE_QUESTIONS", 10_000);
+    for setting in Setting::all(&[2]) {
+        watchdog.progress();
+        let answered = AtomicU64::new(0);
+        let asking = program(
+            |cx| {
+                cx.post(Step::Wait);
+                Ok(())
+            },
+            |&step, cx| {
+                if let Step::Answer = step {
+                    answered.fetch_add(1, Ordering::SeqCst);
+                    return Ok(());
+                }
+                let mut random = Random::new(questions);
+                for question in 1..=questions {
+                    (0..random.below(2000)).for_each(|_| std::hint::spin_loop());
+                    cx.post(Step::Answer);
+                    cx.flush();
+                    while answered.load(Ordering::SeqCst) < question {
+                        std::thread::yield_now();
+                    }
+                }
+                Ok(())
+            },
+        );
+        setting.runner(asking).start()?;
     }
     Ok(())
 }

@@ -71,10 +71,20 @@ fn data_arm(path: &Tokens, fields: &Fields) -> Tokens {
     let locals: Vec<Ident> = (0..fields.len()).map(|at| format_ident!("field_{at}")).collect();
     let shown = locals.iter().map(|local| quote!((&MaybeDebug(#local)).shown()));
     match fields {
-        Fields::Unit => quote!(#path => ::core::result::Result::Ok(())),
-        Fields::Unnamed(_) => quote! {
-            #path(#(#locals),*) => f.debug_tuple("")#(.field(#shown))*.finish()
-        },
+        _ if fields.is_empty() => quote!(#path { .. } => ::core::result::Result::Ok(())),
+        Fields::Unnamed(_) => {
+            let commas = (0..fields.len()).map(|at| if at == 0 { "(" } else { ", " });
+            quote! {
+                #path(#(#locals),*) => {
+                    #(
+                        f.write_str(#commas)?;
+                        ::core::fmt::Debug::fmt(#shown, f)?;
+                    )*
+                    f.write_str(")")
+                }
+            }
+        }
+        Fields::Unit => unreachable!("it has no fields"),
         Fields::Named(named) => {
             let names: Vec<&Ident> =
                 named.named.iter().filter_map(|it| it.ident.as_ref()).collect();
@@ -87,10 +97,10 @@ fn data_arm(path: &Tokens, fields: &Fields) -> Tokens {
     }
 }
 
-/// Says that a function is a task: that it can be posted with `post_task` on every engine.
+/// Says that a function is a task, to be posted with `post_task`.
 ///
-/// It is checked here, at the function, that its arguments can travel and that it returns nothing
-/// or a `TaskResult`.
+/// It is checked here, at the function and not only where it is posted, that its arguments could travel
+/// to another process and that it returns nothing or a `TaskResult`.
 #[proc_macro_attribute]
 pub fn task(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let function = parse_macro_input!(item as ItemFn);

@@ -4,16 +4,23 @@ use std::{
     any::{TypeId, type_name},
     cell::Cell,
     fmt,
+    rc::Rc,
     sync::Arc,
 };
 
-use parking_lot::{ArcMutexGuard, Mutex, RawMutex};
+use parking_lot::{
+    Mutex,
+    lock_api::{GuardNoSend, RawMutex as _},
+};
 
 use super::{
     Dict, Entry, Key, KeyId, KeyMap, Value,
     partial::{Attempts, Joiner, Merges, merges},
 };
-use crate::sync::{AtomicBool, Barrier, Ordering};
+use crate::{
+    failure::Cause,
+    sync::{AtomicBool, Barrier, Ordering},
+};
 
 /// The dict of a run, for all its workers.
 #[derive(Clone, Debug)]
@@ -42,29 +49,80 @@ impl SharedDict {
         (Self { locked: Arc::new(Mutex::new(locked)) }, merges)
     }
 
+    /// The handle of one worker.
+    pub(crate) fn of_this_thread(&self) -> LocalDict {
+        LocalDict(Rc::new(self.clone()))
+    }
+
+    /// Joins everything and takes the dict; for the end of the run. Names the entries that are broken
+    /// because a merge of the program panicked.
+    pub(crate) fn finish(&self) -> (Dict, Vec<&'static str>) {
+        let Locked { dict, joiners, .. } = &mut *self.locked.lock();
+        for joiner in &*joiners {
+            // Each panic takes away what was being merged, so this comes to an end.
+            let join = |dict: &mut Dict| {
+                joiner.join_into(dict);
+                Ok(())
+            };
+            while let Err(cause) = Cause::of(|| join(dict)) {
+                log::error!("a merge {cause}");
+            }
+        }
+        let mut broken: Vec<_> = joiners.iter().flat_map(Joiner::broken).collect();
+        broken.sort_unstable();
+        broken.dedup();
+        (std::mem::take(dict), broken)
+    }
+}
+
+/// The dict, reached from one thread.
+///
+/// A [`ScopeLock`] must keep the dict alive whatever the program does with it. Counting references
+/// across threads for that would be two more contended operations a lock, so they are counted on the
+/// thread, and the thread counts once.
+#[derive(Clone, Debug)]
+pub(crate) struct LocalDict(Rc<SharedDict>);
+
+impl LocalDict {
     /// Waits for the lock and takes it.
     pub(crate) fn lock(&self) -> ScopeLock {
-        let address = Arc::as_ptr(&self.locked) as usize;
+        let address = self.address();
         assert!(
             HELD.get() != address,
             "the dict lock is already held by this task: drop the first ScopeLock before taking \
              another (dict() takes it too)"
         );
-        let mut locked = Mutex::lock_arc(&self.locked);
-        locked.joined = false;
-        ScopeLock { outer: HELD.replace(address), locked }
+        let dict = self.clone();
+        // SAFETY: it is unlocked by nobody but the `ScopeLock` that is made here.
+        let acquired = unsafe { dict.mutex().raw() }.lock();
+        let mut lock = ScopeLock { outer: HELD.replace(address), acquired: Some(acquired), dict };
+        lock.locked_mut().joined = false;
+        lock
     }
 
-    /// What the dict holds now, without waiting for or joining the workers' merges.
+    /// What the dict holds now; the workers' merges are not joined.
     pub(crate) fn peek<V: Value + Clone>(&self, key: Key<V>) -> Option<V> {
         self.lock().peek(key).cloned()
     }
 
-    /// Joins everything and takes the dict; for the end of the run.
-    pub(crate) fn finish(&self) -> Dict {
-        let mut lock = self.lock();
-        lock.join();
-        std::mem::take(&mut lock.locked.dict)
+    fn mutex(&self) -> &Mutex<Locked> {
+        &self.0.locked
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self.mutex()).addr()
+    }
+}
+
+impl Locked {
+    /// Joins the workers' merges, all keys at once, so that one holder sees one state of the world.
+    #[cold]
+    fn join(&mut self) {
+        if !std::mem::replace(&mut self.joined, true) {
+            for joiner in &self.joiners {
+                joiner.join_into(&mut self.dict);
+            }
+        }
     }
 }
 
@@ -89,7 +147,10 @@ thread_local! {
 ///
 /// Methods panic when an entry of that name holds a value of another type.
 pub struct ScopeLock {
-    locked: ArcMutexGuard<RawMutex, Locked>,
+    /// Its mutex is locked, by this.
+    dict: LocalDict,
+    /// What unlocks it; there until the end.
+    acquired: Option<GuardNoSend>,
     outer: usize,
 }
 
@@ -112,8 +173,7 @@ impl ScopeLock {
 
     /// Sets the value and returns the one that was there.
     pub fn insert<V: Value>(&mut self, key: Key<V>, value: V) -> Option<V> {
-        self.locked.types.register::<V>(key.id());
-        self.reach(key).insert(key, value)
+        self.reach_new(key).insert(key, value)
     }
 
     /// Takes the value out.
@@ -123,8 +183,7 @@ impl ScopeLock {
 
     /// The place of a value, there or not.
     pub fn entry<V: Value>(&mut self, key: Key<V>) -> Entry<'_, V> {
-        self.locked.types.register::<V>(key.id());
-        self.reach(key).entry(key)
+        self.reach_new(key).entry(key)
     }
 
     /// Whether there is a value.
@@ -134,39 +193,56 @@ impl ScopeLock {
 
     /// The value as it was written or joined last.
     pub(crate) fn peek<V: Value>(&self, key: Key<V>) -> Option<&V> {
-        self.locked.dict.get_ref(key)
+        self.locked().dict.get_ref(key)
     }
 
     /// The dict, with the workers' merges joined if `key` is merged into.
     #[inline]
     fn reach<V: Value>(&mut self, key: Key<V>) -> &mut Dict {
-        if self.locked.types.any_merged() && self.locked.types.is_merged(key.id()) {
-            self.join();
+        let locked = self.locked_mut();
+        if locked.types.any_merged() && locked.types.is_merged(key.id()) {
+            locked.join();
         }
-        &mut self.locked.dict
+        &mut locked.dict
     }
 
-    /// Joins the workers' merges, all keys at once, so that one holder sees one state of the world.
-    #[cold]
-    fn join(&mut self) {
-        let locked = &mut *self.locked;
-        if !std::mem::replace(&mut locked.joined, true) {
-            for joiner in &locked.joiners {
-                joiner.join_into(&mut locked.dict);
-            }
+    /// As [`reach`](ScopeLock::reach), for a key that may be new.
+    fn reach_new<V: Value>(&mut self, key: Key<V>) -> &mut Dict {
+        let locked = self.locked_mut();
+        if !locked.dict.contains(key) {
+            locked.types.register::<V>(key.id());
         }
+        self.reach(key)
+    }
+
+    #[inline(always)]
+    fn locked(&self) -> &Locked {
+        // SAFETY: the mutex is locked by this guard, which is borrowed for as long as the reference.
+        unsafe { &*self.dict.mutex().data_ptr() }
+    }
+
+    #[inline(always)]
+    fn locked_mut(&mut self) -> &mut Locked {
+        // SAFETY: the mutex is locked by this guard, which is borrowed for as long as the reference.
+        unsafe { &mut *self.dict.mutex().data_ptr() }
     }
 }
 
 impl Drop for ScopeLock {
+    #[inline]
     fn drop(&mut self) {
         HELD.set(self.outer);
+        if let Some(acquired) = self.acquired.take() {
+            // SAFETY: this is what locking it gave, references to the data end with the guard, and an
+            // `Rc` keeps the guard on the thread that locked it.
+            unsafe { self.dict.mutex().force_unlock(acquired) };
+        }
     }
 }
 
 impl fmt::Debug for ScopeLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ScopeLock").field(&self.locked.dict).finish()
+        f.debug_tuple("ScopeLock").field(&self.locked().dict).finish()
     }
 }
 

@@ -3,7 +3,8 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     hash::{BuildHasher, Hash, RandomState},
-    ops::{AddAssign, Deref, DerefMut},
+    ops::{Deref, DerefMut},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,8 @@ use serde::{Deserialize, Serialize};
 /// A value that another one can be merged into.
 ///
 /// Workers merge in any order and any grouping, so merging should be commutative and associative:
-/// else the result depends on how tasks fell on workers. It should not panic.
+/// else the result depends on how tasks fell on workers. If it panics on values of tasks that have
+/// finished, the entry is broken and the run fails.
 ///
 /// ```
 /// use prunner::Merge;
@@ -39,20 +41,49 @@ pub trait Merge {
     fn merge(&mut self, other: Self);
 }
 
-/// A sum: merging adds.
+/// A sum of integers, floats or durations: merging adds.
 ///
-/// Integers overflow as `+=` does: a panic in debug builds, wrapping in release builds.
+/// # Panics
+///
+/// Merging panics when an integer or a duration overflows: no sum is better than a wrong one.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub struct Sum<N>(pub N);
 
-impl<N: AddAssign> Merge for Sum<N> {
-    #[inline]
-    fn merge(&mut self, other: Self) {
-        self.0 += other.0;
-    }
+macro_rules! checked_sums {
+    ($($number:ty)*) => {$(
+        impl Merge for Sum<$number> {
+            #[inline]
+            fn merge(&mut self, other: Self) {
+                match self.0.checked_add(other.0) {
+                    Some(sum) => self.0 = sum,
+                    None => sum_overflows(stringify!($number)),
+                }
+            }
+        }
+    )*};
 }
+
+checked_sums!(u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize Duration);
+
+#[cold]
+fn sum_overflows(number: &str) -> ! {
+    panic!("a Sum<{number}> overflows: use a wider number");
+}
+
+macro_rules! float_sums {
+    ($($number:ty)*) => {$(
+        impl Merge for Sum<$number> {
+            #[inline]
+            fn merge(&mut self, other: Self) {
+                self.0 += other.0;
+            }
+        }
+    )*};
+}
+
+float_sums!(f32 f64);
 
 /// The smallest value.
 #[derive(

@@ -9,7 +9,7 @@ pub use key::{Key, Value};
 pub use lock::ScopeLock;
 pub use merge::{Append, Counter, Max, Merge, Min, Sum};
 
-pub(crate) use lock::SharedDict;
+pub(crate) use lock::{LocalDict, SharedDict};
 pub(crate) use partial::{Attempts, Merges};
 
 use std::{

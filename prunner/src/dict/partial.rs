@@ -2,6 +2,7 @@
 
 use std::{
     any::{Any, TypeId, type_name},
+    mem,
     sync::Arc,
 };
 
@@ -100,7 +101,7 @@ impl Merges {
     #[cold]
     fn merge_first<V: Value + Merge>(&mut self, key: Key<V>, attempt: u64, value: V) {
         self.types.register_merged::<V>(key.id());
-        let typed = Typed { key, committed: None, pending: Some(value), attempt };
+        let typed = Typed { key, committed: None, pending: Some(value), attempt, broken: false };
         self.partial.with(|partial| _ = partial.0.add(key.id(), AnySlot::new(typed)));
     }
 
@@ -126,6 +127,11 @@ impl Merges {
 
 impl Joiner {
     /// Moves everything that is committed into `dict`.
+    ///
+    /// # Panics
+    ///
+    /// When a merge of the program does; what it was merging is lost and its entry
+    /// [broken](Joiner::broken).
     pub(super) fn join_into(&self, dict: &mut Dict) {
         self.partial.with(|partial| {
             // The worker cannot be inside `merge` now: what is pending is of this attempt or older.
@@ -134,6 +140,16 @@ impl Joiner {
                 any.slot.join_into(dict, running);
             }
         });
+    }
+}
+
+impl Joiner {
+    /// The entries that have lost something because a merge panicked.
+    pub(super) fn broken(&self) -> Vec<&'static str> {
+        self.partial.with(|partial| {
+            let broken = partial.0.iter().filter(|(_, any)| any.slot.is_broken());
+            broken.map(|(key, _)| key.name).collect()
+        })
     }
 }
 
@@ -174,6 +190,7 @@ trait Slot: Send + std::fmt::Debug {
     fn settle(&mut self);
     fn join_into(&mut self, dict: &mut Dict, running: u64);
     fn take_pending(&mut self, attempt: u64) -> Option<Box<dyn Any>>;
+    fn is_broken(&self) -> bool;
 }
 
 struct Typed<V> {
@@ -182,6 +199,17 @@ struct Typed<V> {
     pending: Option<V>,
     /// The attempt that merged what is pending.
     attempt: u64,
+    /// Whether a merge has panicked on values of attempts that had ended well.
+    broken: bool,
+}
+
+/// Breaks an entry unless it is forgotten: a merge that panics loses what it was merging.
+struct Breaks<'a>(&'a mut bool);
+
+impl Drop for Breaks<'_> {
+    fn drop(&mut self) {
+        *self.0 = true;
+    }
 }
 
 impl<V: Merge> Typed<V> {
@@ -192,25 +220,34 @@ impl<V: Merge> Typed<V> {
             pending => {
                 let done = pending.replace(value);
                 self.attempt = attempt;
-                merge_option(&mut self.committed, done);
+                self.commit(done);
             }
         }
     }
 }
 
-#[inline(always)]
-fn merge_option<V: Merge>(into: &mut Option<V>, value: Option<V>) {
-    match (into, value) {
-        (Some(into), Some(value)) => into.merge(value),
-        (into, Some(value)) => *into = Some(value),
-        (_, None) => {}
+impl<V: Merge> Typed<V> {
+    /// Adds the value of an attempt that ended well.
+    #[inline(always)]
+    fn commit(&mut self, done: Option<V>) {
+        let breaks = Breaks(&mut self.broken);
+        match (&mut self.committed, done) {
+            (Some(committed), Some(done)) => committed.merge(done),
+            (committed, Some(done)) => *committed = Some(done),
+            (_, None) => {}
+        }
+        mem::forget(breaks);
     }
 }
 
 impl<V: Value + Merge> Slot for Typed<V> {
     fn settle(&mut self) {
         let done = self.pending.take();
-        merge_option(&mut self.committed, done);
+        self.commit(done);
+    }
+
+    fn is_broken(&self) -> bool {
+        self.broken
     }
 
     fn join_into(&mut self, dict: &mut Dict, running: u64) {
@@ -218,7 +255,9 @@ impl<V: Value + Merge> Slot for Typed<V> {
             self.settle();
         }
         if let Some(value) = self.committed.take() {
+            let breaks = Breaks(&mut self.broken);
             dict.merge(self.key, value);
+            mem::forget(breaks);
         }
     }
 

@@ -47,6 +47,8 @@ pub(crate) struct Finished {
     pub(crate) rows: Vec<Row>,
     pub(crate) failures: Failures,
     pub(crate) dict: Dict,
+    /// Dict entries that have lost something because a merge panicked.
+    pub(crate) broken: Vec<&'static str>,
     /// How many workers were really started.
     pub(crate) started: usize,
 }
@@ -96,5 +98,6 @@ fn sum_up<R: ParallelTaskRunner, Q: Queue<R::Task>>(
         "the ledger does not balance: the end rule is broken"
     );
     let failures = std::mem::take(&mut *crew.failures.lock());
-    Finished { begin, totals, left, rows, failures, dict: crew.dict.finish(), started }
+    let (dict, broken) = crew.dict.finish();
+    Finished { begin, totals, left, rows, failures, dict, broken, started }
 }

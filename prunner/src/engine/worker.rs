@@ -72,7 +72,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
         let posts = queue.open();
         Self {
             post_office: PostOffice { crew, scope, me, queue, counts: &crew.counts[me] },
-            effects: Effects::new(me, crew.dict.clone(), posts, merges),
+            effects: Effects::new(me, crew.dict.of_this_thread(), posts, merges),
             tally: Tally::new(),
             pace: Pace::new(me),
             hand: None,
@@ -106,7 +106,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
 
     /// Works until the run is over.
     ///
-    /// A panic leaves the loop with the task still in `current`; a barrier against panics around
+    /// A panic leaves the loop with the task still in `hand`; a barrier against panics around
     /// each single task would cost more than a whole short task.
     pub(super) fn work(mut self) {
         while let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.work_until_panic())) {

@@ -32,7 +32,7 @@ pub struct Ledger {
     pub posted: u64,
     /// Tasks whose handler returned `Ok`.
     pub finished: u64,
-    /// Tasks that failed for good.
+    /// Tasks whose handler failed.
     pub dead: u64,
     /// Tasks that never started because the run was stopped.
     pub left: u64,
@@ -83,7 +83,8 @@ impl LabelReport {
     }
 
     /// The duration that this share of its measured handlers did not exceed, within 1 %: 0.5 for the
-    /// median, 1.0 for the longest.
+    /// median, 1.0 for the longest. Long handlers are measured more often than short ones, so in a label
+    /// that has both the quantiles lean to the long ones; the mean does not.
     pub fn quantile(&self, share: f64) -> Option<Duration> {
         self.times.quantile(share)
     }

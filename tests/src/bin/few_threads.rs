@@ -1,6 +1,7 @@
 //! A run whose machine gives it less than it wants; see `tests/threads_unavailable.rs`.
 //!
-//! Arguments: what is short, and how many threads beside the caller's there are to be.
+//! Arguments: what is short (or what is done where memory is), and how many threads beside the
+//! caller's there are to be.
 
 use std::{
     fs::File,
@@ -9,11 +10,13 @@ use std::{
         Barrier,
         atomic::{AtomicUsize, Ordering},
     },
+    thread,
 };
 
 use prunner::{Error, Key, Runner, Sum, Task};
-use prunner_tests::{log_lines::print_warnings, program::program};
+use prunner_tests::{gate::Gate, log_lines::print_warnings, program::program, random::Random};
 
+const WORKERS: usize = 10;
 const SUM: Key<Sum<u64>> = Key::new("sum");
 
 fn main() -> Result<(), Error> {
@@ -22,13 +25,16 @@ fn main() -> Result<(), Error> {
     let threads: usize = arguments.next().and_then(|it| it.parse().ok()).expect("how many threads");
     print_warnings();
     let files = match short.as_str() {
-        "memory" | "ctrlc" => leave_memory_for(threads).map(|()| Vec::new()),
+        "memory" | "ctrlc" | "asking" => leave_memory_for(threads).map(|()| Vec::new()),
         "processes" => allow_no_more_processes().map(|()| Vec::new()),
         "files" => use_up_files(),
         _ => panic!("what is {short}?"),
     };
     let files = files.expect("the limits can be lowered");
-    run(threads + 1, short == "files" || short == "ctrlc")?;
+    match short.as_str() {
+        "asking" => ask_the_others()?,
+        _ => run(threads + 1, short == "files" || short == "ctrlc")?,
+    }
     drop(files);
     Ok(())
 }
@@ -49,9 +55,44 @@ fn run(together: usize, ctrlc: bool) -> Result<(), Error> {
             Ok(())
         },
     );
-    let report = Runner::new(tasks).workers(10).ctrlc(ctrlc).start()?;
+    let report = Runner::new(tasks).workers(WORKERS).ctrlc(ctrlc).start()?;
     let sum = report.dict().get(SUM).unwrap_or_default().0;
     println!("{} of {} workers: {sum}", report.workers_started(), report.workers());
+    Ok(())
+}
+
+/// Those who could be started are still woken: one worker asks and the others, who are on their way to
+/// sleep or asleep, answer.
+fn ask_the_others() -> Result<(), Error> {
+    const QUESTIONS: u64 = 500;
+    let answered = Gate::new();
+    let asking = program(
+        |cx| {
+            cx.post(Task::new("ask", 0));
+            Ok(())
+        },
+        |task: &Task<u64>, cx| {
+            if task.label == "answer" {
+                answered.arrive();
+                return Ok(());
+            }
+            let mut random = Random::new(QUESTIONS);
+            for question in 1..=QUESTIONS {
+                cx.post_all((0..WORKERS).map(|_| Task::new("answer", question)));
+                cx.flush();
+                answered.wait_for(question * WORKERS as u64);
+                (0..random.below(100)).for_each(|_| thread::yield_now());
+            }
+            Ok(())
+        },
+    );
+    let report = Runner::new(asking).workers(WORKERS).start()?;
+    println!(
+        "{} of {} workers: {}",
+        report.workers_started(),
+        report.workers(),
+        answered.arrived()
+    );
     Ok(())
 }
 
