@@ -34,6 +34,17 @@ pub use runner::{ParallelTaskRunner, TaskError, TaskResult};
 pub use task::{Labeled, Priority, Task};
 pub use task_fn::{IntoTaskResult, LoopHook, State, StateType, TaskArgs, TaskFn};
 
+/// The code blocks of the documentation are tests.
+#[cfg(all(doctest, feature = "ctrlc"))]
+mod documentation {
+    #[doc = include_str!("../../docs/guide.md")]
+    struct Guide;
+    #[doc = include_str!("../../docs/guarantees.md")]
+    struct Guarantees;
+    #[doc = include_str!("../../docs/coming-from-prunner-py.md")]
+    struct ComingFromPrunnerPy;
+}
+
 /// What the macros expand to.
 #[doc(hidden)]
 pub mod __private {

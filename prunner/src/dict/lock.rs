@@ -9,7 +9,7 @@ use std::{
 };
 
 use parking_lot::{
-    Mutex,
+    Mutex, RawMutex,
     lock_api::{GuardNoSend, RawMutex as _},
 };
 
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     failure::Cause,
-    sync::{AtomicBool, Barrier, Ordering},
+    sync::{AtomicBool, Barrier, Ordering, spin_loop},
 };
 
 /// The dict of a run, for all its workers.
@@ -93,8 +93,7 @@ impl LocalDict {
              another (dict() takes it too)"
         );
         let dict = self.clone();
-        // SAFETY: it is unlocked by nobody but the `ScopeLock` that is made here.
-        let acquired = unsafe { dict.mutex().raw() }.lock();
+        let acquired = dict.acquire();
         let mut lock = ScopeLock { outer: HELD.replace(address), acquired: Some(acquired), dict };
         lock.locked_mut().joined = false;
         lock
@@ -105,6 +104,18 @@ impl LocalDict {
         self.lock().peek(key).cloned()
     }
 
+    /// Locks the mutex, to be unlocked by a `ScopeLock`.
+    ///
+    /// Critical sections are short and the dict's cache lines cost more than they do, so a waiter keeps
+    /// its hands off for longer and longer: meanwhile the holder comes back many times to lines that
+    /// are still its own.
+    #[inline]
+    fn acquire(&self) -> GuardNoSend {
+        // SAFETY: nobody else unlocks what is locked here.
+        let raw = unsafe { self.mutex().raw() };
+        raw.try_lock().unwrap_or_else(|| wait_for(raw))
+    }
+
     fn mutex(&self) -> &Mutex<Locked> {
         &self.0.locked
     }
@@ -112,6 +123,24 @@ impl LocalDict {
     fn address(&self) -> usize {
         std::ptr::from_ref(self.mutex()).addr()
     }
+}
+
+/// From the first to the last number of pauses before a waiter looks again; then it sleeps.
+const FIRST_PAUSE: u32 = 32;
+const LAST_PAUSE: u32 = 1024;
+
+#[cold]
+#[inline(never)]
+fn wait_for(raw: &RawMutex) -> GuardNoSend {
+    let mut pause = FIRST_PAUSE;
+    while pause <= LAST_PAUSE {
+        (0..pause).for_each(|_| spin_loop());
+        if let Some(acquired) = raw.try_lock() {
+            return acquired;
+        }
+        pause *= 2;
+    }
+    raw.lock()
 }
 
 impl Locked {
