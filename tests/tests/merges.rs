@@ -9,7 +9,12 @@ use prunner::{
     Append, Context, Counter, Dict, Error, Key, Labeled, Max, Merge, Min, Runner, Sum, TaskResult,
     Value,
 };
-use prunner_tests::{gate::Gate, program::program, random::Random, setting::Setting};
+use prunner_tests::{
+    gate::Gate,
+    program::{program, program_with_end},
+    random::Random,
+    setting::Setting,
+};
 use serde::{Deserialize, Serialize};
 
 #[derive(Labeled, Clone, Copy)]
@@ -350,4 +355,62 @@ fn taking_merged_values_out_loses_nothing() -> Result<(), Error> {
         assert_eq!(dict.get(TAKEN).unwrap_or_default() + rest, TASKS, "{setting:?}");
     }
     Ok(())
+}
+
+const NARROW: Key<Sum<u8>> = Key::new("narrow");
+
+/// What overflows is the task's own; all others are whole.
+#[test]
+fn a_merge_that_panics_in_a_task_makes_it_dead() -> Result<(), Error> {
+    for setting in Setting::all(&[1, 3]) {
+        let overflows = program(
+            |cx| {
+                cx.post_all((0..100).map(Number));
+                Ok(())
+            },
+            |&Number(n), cx| {
+                cx.merge(NARROW, Sum(1));
+                if n % 50 == 7 {
+                    cx.merge(NARROW, Sum(255));
+                }
+                Ok(())
+            },
+        );
+        let report = setting.runner(overflows).tolerate_dead(true).start()?;
+        assert_eq!((report.ledger().finished, report.ledger().dead), (98, 2));
+        assert_eq!(report.dict().get(NARROW), Some(Sum(98)));
+        let message = report.failures()[0].message();
+        assert_eq!(message, "a Sum<u8> overflows: use a wider number");
+    }
+    Ok(())
+}
+
+/// No answer is better than a wrong one: tasks that finished have lost what they merged.
+#[test]
+fn a_merge_that_panics_on_what_has_finished_fails_the_run() {
+    for setting in Setting::all(&[1, 2]) {
+        let meeting = Gate::new();
+        let overflows = program_with_end(
+            |cx| {
+                cx.post_all([Number(200), Number(201)]);
+                Ok(())
+            },
+            |&Number(n), cx| {
+                meeting.arrive();
+                meeting.wait_for(setting.workers as u64);
+                cx.merge(NARROW, Sum(n as u8));
+                cx.merge(DONE, Sum(1));
+                Ok(())
+            },
+            |_| unreachable!("end must not see a wrong sum"),
+        );
+        let run = setting.runner(overflows).tolerate_dead(true).start();
+        let error = run.expect_err("the sum of both does not fit");
+        assert!(error.is_merge() && !error.is_end() && !error.is_dead(), "{error}");
+        assert_eq!(error.exit_code(), 1);
+        assert!(error.to_string().ends_with("are not complete: narrow"), "{error}");
+        let report = error.report().expect("there was a run");
+        assert_eq!(report.ledger().finished, 2);
+        assert_eq!(report.dict().get(DONE), Some(Sum(2)), "other entries are whole");
+    }
 }

@@ -139,11 +139,12 @@ struct Visit<'a, T, B>(&'a Biased<T, B>);
 
 impl<'a, T, B: BarrierPair> Visit<'a, T, B> {
     fn try_begin(lock: &'a Biased<T, B>) -> Option<Self> {
-        // A swap, not a store: it keeps visitors from each other (H3). The load in front of it
-        // spares the line when somebody is inside already.
-        if lock.want.load(Ordering::Relaxed) || lock.want.swap(true, Ordering::SeqCst) {
+        // A compare-and-swap, not a store: it keeps visitors from each other (H3). The load in front of
+        // it spares the line when somebody is inside already.
+        if lock.want.load(Ordering::Relaxed) {
             return None;
         }
+        lock.want.compare_exchange(false, true, Ordering::SeqCst, Ordering::Relaxed).ok()?;
         lock.barrier.heavy();
         Some(Self(lock))
     }
