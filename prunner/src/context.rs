@@ -1,6 +1,6 @@
 //! What a handler does: post follow-ups, merge into the dict, lock it.
 
-use std::fmt;
+use std::{fmt, mem::ManuallyDrop};
 
 use crate::{
     dict::{Key, Merge, ScopeLock, Value},
@@ -21,11 +21,14 @@ impl<T> Context<'_, T> {
     /// Posts a follow-up task. It never blocks.
     #[inline]
     pub fn post(&mut self, task: T) {
-        let Self { effects, publish } = self;
-        let slowly = effects.posts.push(task, |posts| publish.make_room(posts));
-        if slowly && effects.eager {
-            self.publish_eagerly();
+        // The task goes from the caller's registers to its slot: in memory in between it would be
+        // written in words and read as a whole, which is slow. So nothing may want to drop it.
+        let task = ManuallyDrop::new(task);
+        if self.effects.posts.is_full() {
+            self.make_room();
         }
+        // SAFETY: there was room, or `make_room` has seen to it.
+        unsafe { self.effects.posts.push(ManuallyDrop::into_inner(task)) };
     }
 
     /// Posts a follow-up task with a priority.
@@ -45,7 +48,7 @@ impl<T> Context<'_, T> {
             _ => {
                 self.effects.posts.push_prioritised(priority, task);
                 if self.effects.eager {
-                    self.publish_eagerly();
+                    self.flush();
                 }
             }
         }
@@ -119,22 +122,32 @@ impl<T> Context<'_, T> {
     /// For a long producer whose tasks should start while it goes on. The price: if it fails
     /// afterwards, what was published stays.
     pub fn flush(&mut self) {
-        self.publish.publish(self.effects);
+        self.effects.merges.settle();
+        self.publish.publish(&mut self.effects.posts);
+    }
+
+    /// Makes room for a post when there is none, which is always so while the producer is eager: then
+    /// all earlier posts are published on the way, and room is made for one.
+    #[cold]
+    #[inline(never)]
+    fn make_room(&mut self) {
+        let eager = self.effects.eager;
+        if eager {
+            self.flush();
+        }
+        self.publish.make_room(&mut self.effects.posts);
+        if eager {
+            self.effects.posts.narrow();
+        }
+        if self.effects.posts.is_full() {
+            // Cannot be; but going on would overwrite a task.
+            std::process::abort();
+        }
     }
 
     /// The number of the worker that runs this handler, from 0 on.
     pub fn worker(&self) -> usize {
         self.effects.worker
-    }
-
-    /// In `begin` the first post is published with the second, so that a run of a single task wakes
-    /// nobody; from then on each post at once. The posts are kept closed, so that each comes here.
-    #[cold]
-    fn publish_eagerly(&mut self) {
-        if self.effects.posts.len() > 1 || self.effects.published {
-            self.flush();
-        }
-        self.effects.posts.close();
     }
 }
 

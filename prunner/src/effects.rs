@@ -13,15 +13,13 @@ pub(crate) struct Effects<T> {
     pub(crate) dict: LocalDict,
     pub(crate) posts: Posts<T>,
     pub(crate) merges: Merges,
-    /// Whether posts are published as they come: in `begin`, not in handlers.
+    /// Whether each post publishes the earlier ones: in `begin`, not in handlers.
     pub(crate) eager: bool,
-    /// Whether something of an eager producer has been published already.
-    pub(crate) published: bool,
 }
 
 impl<T> Effects<T> {
     pub(crate) fn new(worker: usize, dict: LocalDict, posts: Posts<T>, merges: Merges) -> Self {
-        Self { worker, dict, posts, merges, eager: false, published: false }
+        Self { worker, dict, posts, merges, eager: false }
     }
 
     /// Forgets what a failed attempt has done.
@@ -33,8 +31,8 @@ impl<T> Effects<T> {
 
 /// What the engine does for a handler while it runs.
 pub(crate) trait Publish<T> {
-    /// Publishes what the handler has done so far.
-    fn publish(&mut self, effects: &mut Effects<T>);
+    /// Publishes what the handler has posted so far; its merges have been settled.
+    fn publish(&mut self, posts: &mut Posts<T>);
 
     /// Makes room for at least one more post.
     fn make_room(&mut self, posts: &mut Posts<T>);

@@ -51,9 +51,8 @@ pub trait ParallelTaskRunner: Sync {
 
     /// Runs first, once, and posts the first tasks.
     ///
-    /// Tasks may start while it still posts. Its first post is published with the second (a run of one
-    /// task then wakes nobody), all later ones at once, and what is left when it returns or calls
-    /// [`Context::flush`]. What it has merged becomes true together with each of these.
+    /// Tasks may start while it still posts: each post publishes the earlier ones, with what was merged
+    /// until then; the last post is published when it returns or calls [`Context::flush`].
     ///
     /// # Errors
     ///

@@ -24,29 +24,40 @@ use crate::{
 
 /// The dict of a run, for all its workers.
 #[derive(Clone, Debug)]
-pub(crate) struct SharedDict {
-    locked: Arc<Mutex<Locked>>,
+pub(crate) struct SharedDict(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    locked: Mutex<Locked>,
+    /// The way to what each worker has merged. Not behind the dict's lock: a worker can start while a
+    /// task holds that.
+    joiners: Mutex<Vec<Joiner>>,
+    types: Arc<Types>,
 }
 
 /// What the lock protects.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Locked {
     dict: Dict,
-    joiners: Vec<Joiner>,
-    types: Arc<Types>,
     /// Whether the current holder has joined the workers' merges.
     joined: bool,
 }
 
 impl SharedDict {
-    /// Makes an empty dict and the merging side of each worker.
-    pub(crate) fn new(attempts: &[Attempts], barrier: Barrier) -> (Self, Vec<Merges>) {
-        let types = Arc::new(Types::default());
-        let sides = attempts.iter().map(|attempts| merges(barrier, attempts, &types));
-        let (merges, joiners) = sides.unzip();
-        let dict = Dict::new();
-        let locked = Locked { dict, joiners, types, joined: false };
-        (Self { locked: Arc::new(Mutex::new(locked)) }, merges)
+    /// Makes an empty dict.
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Shared {
+            locked: Mutex::new(Locked::default()),
+            joiners: Mutex::new(Vec::new()),
+            types: Arc::new(Types::default()),
+        }))
+    }
+
+    /// Makes the merging side of a worker that starts.
+    pub(crate) fn join(&self, attempts: &Attempts, barrier: Barrier) -> Merges {
+        let (merges, joiner) = merges(barrier, attempts, &self.0.types);
+        self.0.joiners.lock().push(joiner);
+        merges
     }
 
     /// The handle of one worker.
@@ -57,7 +68,8 @@ impl SharedDict {
     /// Joins everything and takes the dict; for the end of the run. Names the entries that are broken
     /// because a merge of the program panicked.
     pub(crate) fn finish(&self) -> (Dict, Vec<&'static str>) {
-        let Locked { dict, joiners, .. } = &mut *self.locked.lock();
+        let dict = &mut self.0.locked.lock().dict;
+        let joiners = self.0.joiners.lock();
         for joiner in &*joiners {
             // Each panic takes away what was being merged, so this comes to an end.
             let join = |dict: &mut Dict| {
@@ -117,7 +129,11 @@ impl LocalDict {
     }
 
     fn mutex(&self) -> &Mutex<Locked> {
-        &self.0.locked
+        &self.shared().locked
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.0.0
     }
 
     fn address(&self) -> usize {
@@ -141,18 +157,6 @@ fn wait_for(raw: &RawMutex) -> GuardNoSend {
         pause *= 2;
     }
     raw.lock()
-}
-
-impl Locked {
-    /// Joins the workers' merges, all keys at once, so that one holder sees one state of the world.
-    #[cold]
-    fn join(&mut self) {
-        if !std::mem::replace(&mut self.joined, true) {
-            for joiner in &self.joiners {
-                joiner.join_into(&mut self.dict);
-            }
-        }
-    }
 }
 
 thread_local! {
@@ -228,20 +232,30 @@ impl ScopeLock {
     /// The dict, with the workers' merges joined if `key` is merged into.
     #[inline]
     fn reach<V: Value>(&mut self, key: Key<V>) -> &mut Dict {
-        let locked = self.locked_mut();
-        if locked.types.any_merged() && locked.types.is_merged(key.id()) {
-            locked.join();
+        let types = &self.dict.shared().types;
+        if types.any_merged() && types.is_merged(key.id()) {
+            self.join();
         }
-        &mut locked.dict
+        &mut self.locked_mut().dict
     }
 
     /// As [`reach`](ScopeLock::reach), for a key that may be new.
     fn reach_new<V: Value>(&mut self, key: Key<V>) -> &mut Dict {
-        let locked = self.locked_mut();
-        if !locked.dict.contains(key) {
-            locked.types.register::<V>(key.id());
+        if !self.locked().dict.contains(key) {
+            self.dict.shared().types.register::<V>(key.id());
         }
         self.reach(key)
+    }
+
+    /// Joins the workers' merges, all keys at once, so that one holder sees one state of the world.
+    #[cold]
+    fn join(&mut self) {
+        if !std::mem::replace(&mut self.locked_mut().joined, true) {
+            let dict = self.dict.clone();
+            for joiner in &*dict.shared().joiners.lock() {
+                joiner.join_into(&mut self.locked_mut().dict);
+            }
+        }
     }
 
     #[inline(always)]

@@ -22,7 +22,7 @@ pub(crate) struct Attempts(Arc<CachePadded<AtomicU64>>);
 
 impl Attempts {
     /// Acquire: whoever sees that an attempt has ended sees what it has done.
-    pub(crate) fn get(&self) -> u64 {
+    pub(crate) fn ended(&self) -> u64 {
         self.0.load(Ordering::Acquire)
     }
 
@@ -135,7 +135,7 @@ impl Joiner {
     pub(super) fn join_into(&self, dict: &mut Dict) {
         self.partial.with(|partial| {
             // The worker cannot be inside `merge` now: what is pending is of this attempt or older.
-            let running = self.attempts.get();
+            let running = self.attempts.ended();
             for (_, any) in partial.0.iter_mut() {
                 any.slot.join_into(dict, running);
             }

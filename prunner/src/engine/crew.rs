@@ -1,6 +1,6 @@
 //! What the workers of one run share.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crossbeam_utils::CachePadded;
 
@@ -25,18 +25,19 @@ pub(crate) struct Crew<'r, R: ParallelTaskRunner, Q: Queue<R::Task>> {
     pub(super) stop: Arc<Stop>,
     pub(super) epochs: Epochs,
     pub(super) sleepers: Sleepers,
-    pub(super) stealers: Box<[Q::Stealer]>,
-    pub(super) counts: Box<[CachePadded<Counts>]>,
-    ended: Box<[Attempts]>,
+    pub(super) order: Order,
     pub(super) failures: Mutex<Failures>,
-    seats: Box<[Mutex<Option<Seat<Q>>>]>,
+    /// What the others see of each worker, from its start on: a run of few tasks with many workers pays
+    /// for those that it needs.
+    desks: Box<[OnceLock<Desk<Q::Stealer>>]>,
     outcomes: Mutex<Vec<Outcome<R::Task>>>,
 }
 
-/// What belongs to one worker alone; it takes it when it starts.
-pub(super) struct Seat<Q> {
-    pub(super) queue: Q,
-    pub(super) merges: Merges,
+/// What the others see of a worker that has started.
+pub(super) struct Desk<S> {
+    pub(super) stealer: S,
+    pub(super) counts: CachePadded<Counts>,
+    pub(super) attempts: Attempts,
 }
 
 /// How many tasks one worker has posted and brought to an end: plain stores, summed by whoever asks.
@@ -98,31 +99,45 @@ pub(crate) struct Totals {
 
 impl<'r, R: ParallelTaskRunner, Q: Queue<R::Task>> Crew<'r, R, Q> {
     pub(super) fn new(runner: &'r R, workers: usize, order: Order, stop: Arc<Stop>) -> Self {
-        let ended: Box<[Attempts]> = (0..workers).map(|_| Attempts::default()).collect();
-        let (dict, merges) = SharedDict::new(&ended, Q::BARRIER);
-        let (queues, stealers): (Vec<_>, Vec<_>) = (0..workers).map(|_| Q::new(order)).unzip();
-        let seats = queues.into_iter().zip(merges);
         Self {
             runner,
-            dict,
+            dict: SharedDict::new(),
             stop,
             epochs: Epochs::new(workers),
             sleepers: Sleepers::new(workers),
-            stealers: stealers.into(),
-            ended,
-            counts: (0..workers).map(|_| CachePadded::default()).collect(),
+            order,
             failures: Mutex::new(Failures::default()),
-            seats: seats.map(|(queue, merges)| Mutex::new(Some(Seat { queue, merges }))).collect(),
+            desks: (0..workers).map(|_| OnceLock::new()).collect(),
             outcomes: Mutex::new(Vec::new()),
         }
     }
 
     pub(super) fn workers(&self) -> usize {
-        self.stealers.len()
+        self.desks.len()
     }
 
-    pub(super) fn take_seat(&self, worker: usize) -> Seat<Q> {
-        self.seats[worker].lock().take().expect("a worker starts once")
+    /// Gives `worker`, which starts, what is its own, and shows its desk to the others.
+    pub(super) fn set_up(&self, worker: usize) -> (Q, Merges, &Desk<Q::Stealer>) {
+        let (queue, stealer) = Q::new(self.order);
+        let attempts = Attempts::default();
+        let merges = self.dict.join(&attempts, Q::BARRIER);
+        let desk = Desk { stealer, counts: CachePadded::default(), attempts };
+        (queue, merges, self.desks[worker].get_or_init(|| desk))
+    }
+
+    /// The queue of `worker`, if it has started.
+    pub(super) fn stealer(&self, worker: usize) -> Option<&Q::Stealer> {
+        self.desks[worker].get().map(|desk| &desk.stealer)
+    }
+
+    /// Whether `worker` has a task to give away.
+    pub(super) fn shows_work(&self, worker: usize) -> bool {
+        self.stealer(worker).is_some_and(|stealer| stealer.shows_work())
+    }
+
+    /// Whether anybody has a task to give away.
+    pub(super) fn anybody_shows_work(&self) -> bool {
+        (0..self.workers()).any(|worker| self.shows_work(worker))
     }
 
     pub(super) fn hand_in(&self, outcome: Outcome<R::Task>) {
@@ -135,7 +150,7 @@ impl<'r, R: ParallelTaskRunner, Q: Queue<R::Task>> Crew<'r, R, Q> {
 
     /// Whether somebody other than `worker` has a task to give away.
     pub(super) fn others_show_work(&self, worker: usize) -> bool {
-        self.victims(worker, 0).any(|victim| self.stealers[victim].shows_work())
+        self.victims(worker, 0).any(|victim| self.shows_work(victim))
     }
 
     /// The other workers, starting with another one for each `turn`.
@@ -147,7 +162,7 @@ impl<'r, R: ParallelTaskRunner, Q: Queue<R::Task>> Crew<'r, R, Q> {
 
     /// The end rule: all idle, all queues empty, seen twice without a change.
     pub(super) fn is_quiescent(&self) -> bool {
-        self.epochs.quiescent(|| self.stealers.iter().all(|queue| !queue.shows_work()))
+        self.epochs.quiescent(|| !self.anybody_shows_work())
     }
 
     /// Sums what all workers have counted.
@@ -156,11 +171,12 @@ impl<'r, R: ParallelTaskRunner, Q: Queue<R::Task>> Crew<'r, R, Q> {
     /// ends, so the sums can never say that more ended than was posted (hazard H10). While workers
     /// run the numbers are a little behind; at the end they are exact.
     pub(super) fn totals(&self) -> Totals {
-        let sum = |count: fn(&Counts) -> &AtomicU64| -> u64 {
-            self.counts.iter().map(|counts| count(counts).load(Ordering::Acquire)).sum()
+        let sum = |count: fn(&Desk<Q::Stealer>) -> u64| -> u64 {
+            self.desks.iter().filter_map(OnceLock::get).map(count).sum()
         };
-        let ended: u64 = self.ended.iter().map(|ended| ended.get()).sum();
-        let dead = sum(|counts| &counts.dead);
-        Totals { finished: ended - dead, dead, posted: sum(|counts| &counts.posted) }
+        let ended = sum(|desk| desk.attempts.ended());
+        let dead = sum(|desk| desk.counts.dead.load(Ordering::Acquire));
+        let posted = sum(|desk| desk.counts.posted.load(Ordering::Acquire));
+        Totals { finished: ended - dead, dead, posted }
     }
 }

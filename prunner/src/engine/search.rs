@@ -4,11 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{
-    queue::{Queue, Stealer as _},
-    wake::Recheck,
-    worker::Worker,
-};
+use super::{queue::Queue, wake::Recheck, worker::Worker};
 use crate::{
     runner::ParallelTaskRunner,
     sync::{BarrierPair as _, spin_loop, thread},
@@ -89,7 +85,7 @@ impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'_, '_, R, Q> {
         let pace = &self.pace;
         let mut victims = crew
             .victims(me, pace.turn)
-            .filter(|&victim| crew.stealers[victim].shows_work() && pace.allows(victim))
+            .filter(|&victim| crew.shows_work(victim) && pace.allows(victim))
             .peekable();
         if victims.peek().is_none() {
             return false;
@@ -98,7 +94,9 @@ impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'_, '_, R, Q> {
         let (queue, posts) = (&mut self.post_office.queue, &mut self.effects.posts);
         let hand = &mut self.hand;
         let robbed = victims.find(|&victim| {
-            queue.steal_from(&crew.stealers[victim], posts, hand);
+            if let Some(stealer) = crew.stealer(victim) {
+                queue.steal_from(stealer, posts, hand);
+            }
             hand.is_some()
         });
         match robbed {
@@ -114,7 +112,7 @@ impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'_, '_, R, Q> {
     fn hand_over(&self) {
         // The poster's light barrier pairs with this: it saw a searcher, so its post is seen here.
         Q::BARRIER.heavy();
-        if self.post_office.crew.stealers.iter().any(|queue| queue.shows_work()) {
+        if self.post_office.crew.anybody_shows_work() {
             self.post_office.wake_one();
         }
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    crew::{Counts, Crew, Outcome, Seat},
+    crew::{Crew, Desk, Outcome},
     queue::{Posts, Queue, Stealer as _},
     search::Pace,
     tally::Tally,
@@ -56,7 +56,7 @@ pub(super) struct PostOffice<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Ta
     pub(super) scope: &'scope Scope<'scope, 'env>,
     pub(super) me: usize,
     pub(super) queue: Q,
-    counts: &'env Counts,
+    desk: &'env Desk<Q::Stealer>,
 }
 
 impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env, R, Q> {
@@ -68,10 +68,10 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
     ) -> Self {
         log::debug!("worker {me} starts");
         crew.sleepers.moved_in(me);
-        let Seat { mut queue, merges } = crew.take_seat(me);
+        let (mut queue, merges, desk) = crew.set_up(me);
         let posts = queue.open();
         Self {
-            post_office: PostOffice { crew, scope, me, queue, counts: &crew.counts[me] },
+            post_office: PostOffice { crew, scope, me, queue, desk },
             effects: Effects::new(me, crew.dict.of_this_thread(), posts, merges),
             tally: Tally::new(),
             pace: Pace::new(me),
@@ -93,7 +93,8 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
         self.post_office.queue.make_room(&mut self.effects.posts);
         match result {
             Ok(()) => {
-                self.post_office.publish(&mut self.effects);
+                self.effects.merges.settle();
+                self.post_office.commit_posts(&mut self.effects.posts, &mut self.hand);
                 Ok(())
             }
             Err(cause) => {
@@ -175,7 +176,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
         let failure = Failure { label: task.label().to_string(), data, cause, worker: me };
         log::error!("task died on worker {me}: {failure}");
         crew.failures.lock().add(failure);
-        self.post_office.counts.count_dead();
+        self.post_office.desk.counts.count_dead();
         self.effects.merges.end_attempt();
         drop_quietly(task);
     }
@@ -212,16 +213,27 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> PostOffice<'scope, 
     /// follow-ups are published.
     #[inline(always)]
     fn commit(&mut self, effects: &mut Effects<R::Task>, hand: &mut Option<R::Task>) {
-        let posts = effects.posts.len();
-        if posts == 0 {
+        if effects.posts.len() == 0 {
             effects.merges.end_attempt();
             return self.queue.pop(&mut effects.posts, hand);
         }
-        self.counts.count_posted(posts);
+        self.desk.counts.count_posted(effects.posts.len());
         effects.merges.end_attempt();
-        self.queue.commit(&mut effects.posts, hand);
+        self.publish_and_take(&mut effects.posts, hand);
+    }
+
+    /// Publishes posts that nobody has counted yet, and takes the next task.
+    fn commit_posts(&mut self, posts: &mut Posts<R::Task>, hand: &mut Option<R::Task>) {
+        self.desk.counts.count_posted(posts.len());
+        self.publish_and_take(posts, hand);
+    }
+
+    #[inline(always)]
+    fn publish_and_take(&mut self, posts: &mut Posts<R::Task>, hand: &mut Option<R::Task>) {
+        let several = posts.len() > 1;
+        self.queue.commit(posts, hand);
         // A single post is usually the next task and nobody else's business.
-        if posts > 1 {
+        if several {
             self.wake_for_posts();
         }
     }
@@ -231,7 +243,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> PostOffice<'scope, 
     fn wake_for_posts(&mut self) {
         // Pairs with the heavy barrier of a worker that goes to sleep (H7).
         Q::BARRIER.light();
-        if self.crew.sleepers.wanted() && self.crew.stealers[self.me].shows_work() {
+        if self.crew.sleepers.wanted() && self.desk.stealer.shows_work() {
             self.wake_one();
         }
     }
@@ -267,13 +279,10 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> PostOffice<'scope, 
 }
 
 impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Publish<R::Task> for PostOffice<'_, '_, R, Q> {
-    fn publish(&mut self, effects: &mut Effects<R::Task>) {
-        effects.merges.settle();
-        effects.published = true;
-        let posts = effects.posts.len();
-        if posts > 0 {
-            self.counts.count_posted(posts);
-            self.queue.publish(&mut effects.posts);
+    fn publish(&mut self, posts: &mut Posts<R::Task>) {
+        if posts.len() > 0 {
+            self.desk.counts.count_posted(posts.len());
+            self.queue.publish(posts);
             self.wake_for_posts();
         }
     }

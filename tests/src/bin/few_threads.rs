@@ -1,7 +1,6 @@
 //! A run whose machine gives it less than it wants; see `tests/threads_unavailable.rs`.
 //!
-//! Arguments: what is short (or what is done where memory is), and how many threads beside the
-//! caller's there are to be.
+//! Arguments: what is short, and how many threads beside the caller's there are to be.
 
 use std::{
     fs::File,
@@ -13,8 +12,10 @@ use std::{
     thread,
 };
 
-use prunner::{Error, Key, Runner, Sum, Task};
-use prunner_tests::{gate::Gate, log_lines::print_warnings, program::program, random::Random};
+use prunner::{
+    Context, Error, Key, Labeled, ParallelTaskRunner, Priority, Runner, Sum, TaskResult,
+};
+use prunner_tests::{gate::Gate, log_lines::print_warnings, random::Random};
 
 const WORKERS: usize = 10;
 const SUM: Key<Sum<u64>> = Key::new("sum");
@@ -25,75 +26,81 @@ fn main() -> Result<(), Error> {
     let threads: usize = arguments.next().and_then(|it| it.parse().ok()).expect("how many threads");
     print_warnings();
     let files = match short.as_str() {
-        "memory" | "ctrlc" | "asking" => leave_memory_for(threads).map(|()| Vec::new()),
+        "memory" | "ctrlc" => leave_memory_for(threads).map(|()| Vec::new()),
         "processes" => allow_no_more_processes().map(|()| Vec::new()),
         "files" => use_up_files(),
         _ => panic!("what is {short}?"),
     };
     let files = files.expect("the limits can be lowered");
-    match short.as_str() {
-        "asking" => ask_the_others()?,
-        _ => run(threads + 1, short == "files" || short == "ctrlc")?,
-    }
+    let ctrlc = short == "files" || short == "ctrlc";
+    let report = Runner::new(Few::of(threads + 1)).workers(WORKERS).ctrlc(ctrlc).start()?;
+    let sum = report.dict().get(SUM).unwrap_or_default().0;
+    println!("{} of {} workers: {sum}", report.workers_started(), report.workers());
     drop(files);
     Ok(())
 }
 
-/// Runs a thousand tasks of which the first ones wait for each other: they need that many workers.
-fn run(together: usize, ctrlc: bool) -> Result<(), Error> {
-    let (meeting, started) = (Barrier::new(together), AtomicUsize::new(0));
-    let tasks = program(
-        |cx| {
-            cx.post_all((0..1000).map(|n| Task::new("task", n)));
-            Ok(())
-        },
-        |task: &Task<u64>, cx| {
-            if started.fetch_add(1, Ordering::SeqCst) < together {
-                meeting.wait();
-            }
-            cx.merge(SUM, Sum(task.data));
-            Ok(())
-        },
-    );
-    let report = Runner::new(tasks).workers(WORKERS).ctrlc(ctrlc).start()?;
-    let sum = report.dict().get(SUM).unwrap_or_default().0;
-    println!("{} of {} workers: {sum}", report.workers_started(), report.workers());
-    Ok(())
+#[derive(Labeled)]
+enum Step {
+    Add(u64),
+    Ask,
+    Answer,
 }
 
-/// Those who could be started are still woken: one worker asks and the others, who are on their way to
-/// sleep or asleep, answer.
-fn ask_the_others() -> Result<(), Error> {
-    const QUESTIONS: u64 = 500;
-    let answered = Gate::new();
-    let asking = program(
-        |cx| {
-            cx.post(Task::new("ask", 0));
-            Ok(())
-        },
-        |task: &Task<u64>, cx| {
-            if task.label == "answer" {
-                answered.arrive();
-                return Ok(());
-            }
-            let mut random = Random::new(QUESTIONS);
-            for question in 1..=QUESTIONS {
-                cx.post_all((0..WORKERS).map(|_| Task::new("answer", question)));
-                cx.flush();
-                answered.wait_for(question * WORKERS as u64);
-                (0..random.below(100)).for_each(|_| thread::yield_now());
-            }
-            Ok(())
-        },
-    );
-    let report = Runner::new(asking).workers(WORKERS).start()?;
-    println!(
-        "{} of {} workers: {}",
-        report.workers_started(),
-        report.workers(),
-        answered.arrived()
-    );
-    Ok(())
+/// A thousand numbers to be added, and some questions.
+struct Few {
+    workers: usize,
+    meeting: Barrier,
+    started: AtomicUsize,
+    answered: Gate,
+}
+
+impl Few {
+    fn of(workers: usize) -> Self {
+        let (meeting, started) = (Barrier::new(workers), AtomicUsize::new(0));
+        Self { workers, meeting, started, answered: Gate::new() }
+    }
+
+    /// The first additions wait for each other: they need that many workers.
+    fn add(&self, n: u64, cx: &mut Context<'_, Step>) {
+        if self.started.fetch_add(1, Ordering::SeqCst) < self.workers {
+            self.meeting.wait();
+        }
+        cx.merge(SUM, Sum(n));
+    }
+
+    /// Those who could be started are still woken: one worker asks and the others, who are on their way
+    /// to sleep or asleep, answer.
+    fn ask(&self, cx: &mut Context<'_, Step>) {
+        let (mut random, everybody) = (Random::new(0), WORKERS as u64);
+        for question in 1..=500 {
+            cx.post_all((0..everybody).map(|_| Step::Answer));
+            cx.flush();
+            self.answered.wait_for(question * everybody);
+            (0..random.below(100)).for_each(|_| thread::yield_now());
+        }
+    }
+}
+
+impl ParallelTaskRunner for Few {
+    type Task = Step;
+
+    fn begin(&self, cx: &mut Context<'_, Step>) -> TaskResult {
+        cx.post_all((0..1000).map(Step::Add));
+        if self.workers > 1 {
+            cx.post_with(Priority::Low, Step::Ask);
+        }
+        Ok(())
+    }
+
+    fn run(&self, step: &Step, cx: &mut Context<'_, Step>) -> TaskResult {
+        match *step {
+            Step::Add(n) => self.add(n, cx),
+            Step::Ask => self.ask(cx),
+            Step::Answer => self.answered.arrive(),
+        }
+        Ok(())
+    }
 }
 
 /// The stack of a thread, as the test has set it.

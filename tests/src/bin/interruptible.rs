@@ -85,8 +85,14 @@ thread_local! {
 
 /// Worker 0 is kept in a handler, or in `begin`, while worker 1 ticks.
 fn drain(in_handler: bool) -> Result<Report, Error> {
-    let ticking = Gate::new();
+    let (on_worker_0, ticking) = (Gate::new(), Gate::new());
     let hold = |cx: &mut Context<'_, Step>| {
+        if cx.worker() == 1 {
+            cx.post(Step::Hold);
+            cx.flush();
+            return on_worker_0.wait_for(1);
+        }
+        on_worker_0.arrive();
         cx.post(Step::Tick);
         cx.flush();
         ticking.wait_for(100);

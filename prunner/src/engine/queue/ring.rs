@@ -6,10 +6,7 @@
 //! become published when `tail` moves over them. So a follow-up is written once, to where it will be
 //! taken from.
 
-use std::{
-    mem::{ManuallyDrop, MaybeUninit},
-    ops::Range,
-};
+use std::{mem::MaybeUninit, ops::Range};
 
 use crate::task::Priority;
 
@@ -164,36 +161,31 @@ impl<T> Posts<T> {
         Self { window, prioritised: Vec::new() }
     }
 
-    /// Adds a follow-up; returns whether room had to be made first.
-    ///
-    /// The task goes from the caller's registers to its slot: it is never in memory in between, where
-    /// it would be written in words and read as a whole (see [`read_by_words`]). That is why it is
-    /// neither handed to `make_room` nor dropped should that panic.
     #[inline(always)]
-    pub(crate) fn push(&mut self, task: T, make_room: impl FnOnce(&mut Self)) -> bool {
-        let task = ManuallyDrop::new(task);
-        let full = self.is_full();
-        if full {
-            make_room(self);
-            if self.is_full() {
-                // Cannot be; but going on would overwrite a task.
-                std::process::abort();
-            }
-        }
-        let window = &mut self.window;
-        // SAFETY: the mask keeps the slot inside the ring, which changes its place only together with
-        // this window; numbers from `start` to `limit` belong to the owner, and `end` is one of them.
-        unsafe { window.base.add(window.end & window.mask).write(ManuallyDrop::into_inner(task)) };
-        window.end += 1;
-        full
-    }
-
-    #[inline(always)]
-    fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.window.end == self.window.limit
     }
 
-    /// Lets every post go through the queue's `make_room`.
+    /// Adds a follow-up.
+    ///
+    /// # Safety
+    ///
+    /// There is room: it is not [full](Posts::is_full).
+    #[inline(always)]
+    pub(crate) unsafe fn push(&mut self, task: T) {
+        let window = &mut self.window;
+        // SAFETY: the mask keeps the slot inside the ring, which changes its place only together with
+        // this window; numbers from `start` to `limit` belong to the owner, and `end` is one of them.
+        unsafe { window.base.add(window.end & window.mask).write(task) };
+        window.end += 1;
+    }
+
+    /// Leaves room for a single post at most.
+    pub(crate) fn narrow(&mut self) {
+        self.window.limit = self.window.limit.min(self.window.end + 1);
+    }
+
+    /// Leaves no room: every post goes through `make_room`.
     pub(crate) fn close(&mut self) {
         self.window.limit = self.window.end;
     }
@@ -256,7 +248,9 @@ mod tests {
             let mut tail = head;
             for round in 0..3 {
                 while !window.is_full() {
-                    window.push(Box::new(window.window.end), |_| unreachable!());
+                    let number = Box::new(window.window.end);
+                    // SAFETY: it is not full.
+                    unsafe { window.push(number) };
                 }
                 tail = window.window.end;
                 assert_eq!(tail - head, ring.capacity(), "round {round}");
@@ -276,7 +270,8 @@ mod tests {
         ring.grow(1, 0..0);
         let mut posts = Posts::new(ring.open(50..50));
         for task in 50..50 + 64 {
-            posts.push(task.to_string(), |_| unreachable!("the ring has 64 slots"));
+            // SAFETY: the ring has 64 slots.
+            unsafe { posts.push(task.to_string()) };
         }
         ring.move_into(50..100, &mut loot);
         for (at, task) in (50..100).enumerate() {
