@@ -1,6 +1,6 @@
 //! What a handler does: post follow-ups, merge into the dict, lock it.
 
-use std::{fmt, mem::ManuallyDrop};
+use std::fmt;
 
 use crate::{
     dict::{Key, Merge, ScopeLock, Value},
@@ -21,14 +21,11 @@ impl<T> Context<'_, T> {
     /// Posts a follow-up task. It never blocks.
     #[inline]
     pub fn post(&mut self, task: T) {
-        // The task goes from the caller's registers to its slot: in memory in between it would be
-        // written in words and read as a whole, which is slow. So nothing may want to drop it.
-        let task = ManuallyDrop::new(task);
-        if self.effects.posts.is_full() {
+        // SAFETY: there is room for one, always: whoever takes the last makes more.
+        let last = unsafe { self.effects.posts.push(task) };
+        if last {
             self.make_room();
         }
-        // SAFETY: there was room, or `make_room` has seen to it.
-        unsafe { self.effects.posts.push(ManuallyDrop::into_inner(task)) };
     }
 
     /// Posts a follow-up task with a priority.
@@ -124,24 +121,21 @@ impl<T> Context<'_, T> {
     pub fn flush(&mut self) {
         self.effects.merges.settle();
         self.publish.publish(&mut self.effects.posts);
+        self.effects.published = true;
     }
 
-    /// Makes room for a post when there is none, which is always so while the producer is eager: then
-    /// all earlier posts are published on the way, and room is made for one.
+    /// Makes room for the next post. Every post of an eager producer comes here: its first is published
+    /// with the second, so that a run of a single task wakes nobody, and from then on each at once.
     #[cold]
     #[inline(never)]
     fn make_room(&mut self) {
         let eager = self.effects.eager;
-        if eager {
+        if eager && (self.effects.published || self.effects.posts.len() > 1) {
             self.flush();
         }
         self.publish.make_room(&mut self.effects.posts);
         if eager {
             self.effects.posts.narrow();
-        }
-        if self.effects.posts.is_full() {
-            // Cannot be; but going on would overwrite a task.
-            std::process::abort();
         }
     }
 

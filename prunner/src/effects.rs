@@ -13,13 +13,15 @@ pub(crate) struct Effects<T> {
     pub(crate) dict: LocalDict,
     pub(crate) posts: Posts<T>,
     pub(crate) merges: Merges,
-    /// Whether each post publishes the earlier ones: in `begin`, not in handlers.
+    /// Whether posts are published as they come: in `begin`, not in handlers.
     pub(crate) eager: bool,
+    /// Whether something has been published before its handler ended.
+    pub(crate) published: bool,
 }
 
 impl<T> Effects<T> {
     pub(crate) fn new(worker: usize, dict: LocalDict, posts: Posts<T>, merges: Merges) -> Self {
-        Self { worker, dict, posts, merges, eager: false }
+        Self { worker, dict, posts, merges, eager: false, published: false }
     }
 
     /// Forgets what a failed attempt has done.
@@ -34,6 +36,6 @@ pub(crate) trait Publish<T> {
     /// Publishes what the handler has posted so far; its merges have been settled.
     fn publish(&mut self, posts: &mut Posts<T>);
 
-    /// Makes room for at least one more post.
+    /// Makes room for as many posts as there is memory for already, and for one at least.
     fn make_room(&mut self, posts: &mut Posts<T>);
 }

@@ -51,8 +51,9 @@ pub trait ParallelTaskRunner: Sync {
 
     /// Runs first, once, and posts the first tasks.
     ///
-    /// Tasks may start while it still posts: each post publishes the earlier ones, with what was merged
-    /// until then; the last post is published when it returns or calls [`Context::flush`].
+    /// Tasks may start while it still posts: posts are published as they come, only the very first
+    /// waits for the second (a run of one task then wakes nobody), for [`Context::flush`] or for the end
+    /// of `begin`. What was merged until then becomes true with them.
     ///
     /// # Errors
     ///

@@ -86,7 +86,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
     pub(super) fn begin(&mut self) -> Result<(), Cause> {
         let crew = self.post_office.crew;
         self.effects.eager = true;
-        self.effects.posts.close();
+        self.effects.posts.narrow();
         let mut cx = Context { effects: &mut self.effects, publish: &mut self.post_office };
         let result = Cause::of(|| crew.runner.begin(&mut cx));
         self.effects.eager = false;

@@ -35,6 +35,7 @@ impl<T: Send> Queue<T> for DequeQueue<T> {
     }
 
     fn open(&mut self) -> Posts<T> {
+        self.buffer.grow(1, 0..0);
         Posts::new(self.buffer.open(0..0))
     }
 

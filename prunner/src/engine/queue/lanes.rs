@@ -37,6 +37,7 @@ impl<T> Lanes<T> {
 
     /// Opens the owner's end.
     pub(super) fn open(&mut self) -> Posts<T> {
+        self.ring.grow(1, 0..0);
         Posts::new(self.ring.open(self.head..self.tail))
     }
 

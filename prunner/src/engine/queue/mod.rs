@@ -42,7 +42,8 @@ pub(crate) trait Queue<T>: Send + Sized {
     /// Makes an empty queue and the handle for thieves.
     fn new(order: Order) -> (Self, Self::Stealer);
 
-    /// Opens the owner's end, to be used with this queue alone.
+    /// Opens the owner's end, to be used with this queue alone. Here as everywhere in this trait, the
+    /// posts are left with room for one at least.
     fn open(&mut self) -> Posts<T>;
 
     /// Makes room for at least one more post.

@@ -95,7 +95,8 @@ impl<T> Ring<T> {
         }
     }
 
-    /// Opens the far end for follow-ups, behind the published tasks.
+    /// Opens the far end for follow-ups, behind the published tasks. There is room for one at least if
+    /// the ring is larger than what is in it.
     pub(super) fn open(&mut self, published: Range<usize>) -> Window<T> {
         Window {
             base: self.slots.as_mut_ptr().cast(),
@@ -161,33 +162,28 @@ impl<T> Posts<T> {
         Self { window, prioritised: Vec::new() }
     }
 
-    #[inline(always)]
-    pub(crate) fn is_full(&self) -> bool {
-        self.window.end == self.window.limit
-    }
-
-    /// Adds a follow-up.
+    /// Adds a follow-up; returns whether it has taken the last room.
+    ///
+    /// Looking afterwards and not before leaves nothing to be done with the task when there is no room:
+    /// it goes from the caller's registers to its slot, and handlers have this inlined.
     ///
     /// # Safety
     ///
-    /// There is room: it is not [full](Posts::is_full).
+    /// There is room for one: more was made when the last was taken.
     #[inline(always)]
-    pub(crate) unsafe fn push(&mut self, task: T) {
+    pub(crate) unsafe fn push(&mut self, task: T) -> bool {
         let window = &mut self.window;
+        debug_assert!(window.end < window.limit, "there is no room for a post");
         // SAFETY: the mask keeps the slot inside the ring, which changes its place only together with
         // this window; numbers from `start` to `limit` belong to the owner, and `end` is one of them.
         unsafe { window.base.add(window.end & window.mask).write(task) };
         window.end += 1;
+        window.end == window.limit
     }
 
-    /// Leaves room for a single post at most.
+    /// Leaves room for a single post.
     pub(crate) fn narrow(&mut self) {
-        self.window.limit = self.window.limit.min(self.window.end + 1);
-    }
-
-    /// Leaves no room: every post goes through `make_room`.
-    pub(crate) fn close(&mut self) {
-        self.window.limit = self.window.end;
+        self.window.limit = self.window.end + 1;
     }
 
     /// Adds a follow-up that is not of normal priority.
@@ -247,10 +243,11 @@ mod tests {
             let mut window = Posts::new(ring.open(head..head));
             let mut tail = head;
             for round in 0..3 {
-                while !window.is_full() {
+                let mut last = false;
+                while !last {
                     let number = Box::new(window.window.end);
-                    // SAFETY: it is not full.
-                    unsafe { window.push(number) };
+                    // SAFETY: the last room was not taken.
+                    last = unsafe { window.push(number) };
                 }
                 tail = window.window.end;
                 assert_eq!(tail - head, ring.capacity(), "round {round}");
