@@ -86,6 +86,24 @@ pub trait ParallelTaskRunner: Sync {
     }
 }
 
+/// For a program that is still wanted after the run: `Runner::new(&program)`.
+impl<R: ParallelTaskRunner> ParallelTaskRunner for &R {
+    type Task = R::Task;
+
+    fn begin(&self, cx: &mut Context<'_, Self::Task>) -> TaskResult {
+        (**self).begin(cx)
+    }
+
+    #[inline]
+    fn run(&self, task: &Self::Task, cx: &mut Context<'_, Self::Task>) -> TaskResult {
+        (**self).run(task, cx)
+    }
+
+    fn end(&self, dict: &Dict) -> TaskResult {
+        (**self).end(dict)
+    }
+}
+
 /// What a handler returns.
 pub type TaskResult<T = ()> = Result<T, TaskError>;
 

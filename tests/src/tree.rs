@@ -107,7 +107,7 @@ struct Plan {
     children: Vec<Node>,
 }
 
-impl ParallelTaskRunner for &Tree {
+impl ParallelTaskRunner for Tree {
     type Task = Node;
 
     fn begin(&self, cx: &mut Context<'_, Node>) -> TaskResult {
