@@ -22,7 +22,7 @@ use crate::{
 /// #     fn run(&self, _: &Page, _: &mut Context<'_, Page>) -> TaskResult { Ok(()) }
 /// # }
 /// fn main() -> Result<(), prunner::Error> {
-///     let report = Runner::new(Crawl).workers(32).ctrlc(true).start()?;
+///     let report = Runner::new(Crawl).workers(32).start()?;
 ///     println!("{report}");
 ///     Ok(())
 /// }
@@ -35,6 +35,7 @@ pub struct Runner<R> {
     order: Order,
     membarrier: bool,
     tolerate_dead: bool,
+    #[cfg(feature = "ctrlc")]
     ctrlc: bool,
 }
 
@@ -50,6 +51,7 @@ impl<R: ParallelTaskRunner> Runner<R> {
             order: Order::default(),
             membarrier: true,
             tolerate_dead: false,
+            #[cfg(feature = "ctrlc")]
             ctrlc: false,
         }
     }
@@ -116,7 +118,8 @@ impl<R: ParallelTaskRunner> Runner<R> {
     pub fn start(self) -> Result<Report, Error> {
         let workers = self.worker_count()?;
         let stop = Arc::new(Stop::new());
-        let _interruptible = self.listen_for_ctrlc(&stop)?;
+        #[cfg(feature = "ctrlc")]
+        let _listening = self.ctrlc.then(|| crate::signal::Listening::start(&stop)).transpose()?;
         let _watch = PanicWatch::begin();
         let start = Instant::now();
 
@@ -151,17 +154,6 @@ impl<R: ParallelTaskRunner> Runner<R> {
             ))),
             Some(workers) => Ok(workers),
         }
-    }
-
-    #[cfg(feature = "ctrlc")]
-    fn listen_for_ctrlc(&self, stop: &Arc<Stop>) -> Result<impl Sized + use<R>, Error> {
-        self.ctrlc.then(|| crate::signal::Listening::start(stop)).transpose()
-    }
-
-    #[cfg(not(feature = "ctrlc"))]
-    fn listen_for_ctrlc(&self, _: &Arc<Stop>) -> Result<(), Error> {
-        debug_assert!(!self.ctrlc, "there is no way to switch it on");
-        Ok(())
     }
 
     /// Whether the run was a success. What went wrong first is told first.

@@ -44,6 +44,7 @@ impl Stop {
     }
 
     /// Stops the run because the user wants it.
+    #[cfg(feature = "ctrlc")]
     pub(crate) fn interrupt(&self) {
         self.interrupted.store(true, Ordering::Release);
         self.drain();
