@@ -158,10 +158,15 @@ impl<T> Stored<T> {
     }
 }
 
-/// The path of a function without its crate: `add_one`, `Job::add`, `main::{{closure}}`.
+/// The path of a function without its crate: `add_one`, `Job::add`, `main::{{closure}}`. What does not
+/// begin with a crate, such as the type of a function pointer, stays as it is.
 pub(crate) fn short_name<F>() -> &'static str {
     let path = type_name::<F>();
-    path.split_once("::").map_or(path, |(_, rest)| rest)
+    let is_name = |text: &str| text.chars().all(|it| it.is_alphanumeric() || it == '_');
+    match path.split_once("::") {
+        Some((before, rest)) if is_name(before) => rest,
+        _ => path,
+    }
 }
 
 impl Labeled for Call {

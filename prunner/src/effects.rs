@@ -26,8 +26,9 @@ impl<T> Effects<T> {
 
     /// Forgets what a failed attempt has done.
     pub(crate) fn discard(&mut self) {
-        drop_quietly(self.posts.take_all());
-        drop_quietly(self.merges.discard());
+        // One by one: a second panic while the first unwinds would abort.
+        self.posts.take_all().into_iter().for_each(drop_quietly);
+        self.merges.discard().into_iter().for_each(drop_quietly);
     }
 }
 

@@ -26,14 +26,14 @@ pub(crate) enum Kind {
     Config(String),
     /// `begin` failed; the text says how.
     Begin(String),
-    /// A merge panicked on what finished tasks had merged into these entries.
-    Merge(Vec<&'static str>),
+    /// The dict is not whole; the text says why.
+    Dict(String),
     /// `end` failed; the text says how.
     End(String),
     /// Tasks died; the report knows which.
     Dead,
-    /// Ctrl-C.
-    Interrupted,
+    /// Ctrl-C, and how `end` failed, if it did.
+    Interrupted(Option<String>),
 }
 
 impl Error {
@@ -65,10 +65,10 @@ impl Error {
         matches!(self.0.kind, Kind::Begin(_))
     }
 
-    /// Whether a merge panicked on what finished tasks had merged, so that the dict is not complete.
-    /// `end` was not run.
-    pub fn is_merge(&self) -> bool {
-        matches!(self.0.kind, Kind::Merge(_))
+    /// Whether the dict is not whole: a merge panicked on what finished tasks had merged, or a task kept
+    /// the lock for ever. `end` was not run.
+    pub fn is_dict(&self) -> bool {
+        matches!(self.0.kind, Kind::Dict(_))
     }
 
     /// Whether `end` returned an error or panicked.
@@ -83,7 +83,7 @@ impl Error {
 
     /// Whether the run was interrupted by Ctrl-C.
     pub fn is_interrupted(&self) -> bool {
-        matches!(self.0.kind, Kind::Interrupted)
+        matches!(self.0.kind, Kind::Interrupted(_))
     }
 
     /// What a program should exit with: 130 after Ctrl-C, as shells expect, otherwise 1.
@@ -97,19 +97,18 @@ impl fmt::Display for Error {
         match &self.0.kind {
             Kind::Config(text) => f.write_str(text),
             Kind::Begin(text) => write!(f, "begin failed, so end was not run: {text}"),
-            Kind::Merge(entries) => write!(
-                f,
-                "a merge panicked, so end was not run: these entries of the dict are not complete: {}",
-                entries.join(", ")
-            ),
+            Kind::Dict(why) => write!(f, "end was not run: {why}"),
             Kind::End(text) => write!(f, "end failed: {text}"),
             Kind::Dead => Ok(()),
-            Kind::Interrupted => f.write_str("interrupted"),
+            Kind::Interrupted(_) => f.write_str("interrupted"),
         }?;
         let Some(report) = &self.0.report else { return Ok(()) };
         let ledger = report.ledger();
-        if matches!(self.0.kind, Kind::Interrupted) {
+        if let Kind::Interrupted(end) = &self.0.kind {
             write!(f, ": {} of {} tasks were left", ledger.left, ledger.posted)?;
+            if let Some(text) = end {
+                write!(f, "; end failed: {text}")?;
+            }
         }
         if ledger.dead > 0 {
             let lead = if matches!(self.0.kind, Kind::Dead) { "" } else { "; " };

@@ -84,24 +84,20 @@ impl fmt::Display for Cause {
 impl Cause {
     /// Runs `f`, a hook of the program or a handler, and tells why it failed.
     pub(crate) fn of(f: impl FnOnce() -> Result<(), TaskError>) -> Result<(), Self> {
-        match panic::catch_unwind(panic::AssertUnwindSafe(f)) {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(error.into()),
-            Err(payload) => Err(Self::panic(payload)),
-        }
+        // Also the error's own `Display` may panic.
+        let told = || f().map_err(Self::from);
+        panic::catch_unwind(panic::AssertUnwindSafe(told))
+            .unwrap_or_else(|payload| Err(Self::panic(payload)))
     }
 
     /// What a caught panic says.
     pub(crate) fn panic(payload: Box<dyn Any + Send>) -> Self {
-        let message = match payload.downcast_ref::<&str>() {
-            Some(text) => (*text).to_string(),
-            None => match payload.downcast_ref::<String>() {
-                Some(text) => text.clone(),
-                None => "with a value that is not a text".to_string(),
-            },
-        };
+        let message = text_of(&*payload);
         drop_quietly(payload);
-        Self { message, panicked: true, place: PLACE.take() }
+        // A panic that was caught and resumed somewhere else is not seen by the hook: the last place
+        // that it noted is then that of another panic.
+        let place = PLACE.take().filter(|(_, text)| *text == message).map(|(place, _)| place);
+        Self { message, panicked: true, place }
     }
 }
 
@@ -109,6 +105,13 @@ impl From<TaskError> for Cause {
     fn from(error: TaskError) -> Self {
         Self { message: error.to_string(), panicked: false, place: None }
     }
+}
+
+/// The text of a panic.
+fn text_of(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("with a value that is not a text").to_string()
 }
 
 /// Drops a value of the program's whose destructor may panic, where a panic cannot be let through.
@@ -122,17 +125,17 @@ pub(crate) fn drop_quietly<T>(value: T) {
 impl Cause {
     /// The panic of a destructor; what *its* payload does when dropped is nobody's business.
     fn panic_of_panic(payload: Box<dyn Any + Send>) -> String {
-        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_string());
+        let text = text_of(&*payload);
         std::mem::forget(payload);
-        text.unwrap_or_else(|| "with a value that is not a text".to_string())
+        text
     }
 }
 
 thread_local! {
     /// Whether this thread runs handlers: its panics are noted.
     static WATCHED: Cell<bool> = const { Cell::new(false) };
-    /// Where this thread panicked last.
-    static PLACE: Cell<Option<String>> = const { Cell::new(None) };
+    /// Where this thread panicked last, and with which text.
+    static PLACE: Cell<Option<(String, String)>> = const { Cell::new(None) };
 }
 
 /// While this lives, the places of this thread's panics are noted.
@@ -160,11 +163,16 @@ impl Drop for PanicWatch {
     }
 }
 
+fn text_of_info(info: &panic::PanicHookInfo<'_>) -> String {
+    info.payload_as_str().unwrap_or("with a value that is not a text").to_string()
+}
+
 fn wrap_hook() {
     let hook = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         if WATCHED.get() {
-            PLACE.set(info.location().map(ToString::to_string));
+            let text = text_of_info(info);
+            PLACE.set(info.location().map(|place| (place.to_string(), text)));
         }
         hook(info);
     }));

@@ -108,8 +108,8 @@ impl<R: ParallelTaskRunner> Runner<R> {
     ///
     /// * a setting cannot work, such as zero workers: nothing was run;
     /// * `begin` failed: the run was stopped and `end` was not run;
-    /// * a merge panicked on what finished tasks had merged: the dict is not complete, and `end` was
-    ///   not run;
+    /// * the dict is not whole, because a merge panicked on what finished tasks had merged or a task kept
+    ///   the lock for ever: `end` was not run;
     /// * Ctrl-C stopped the run;
     /// * `end` failed;
     /// * tasks died and that is not [tolerated](Runner::tolerate_dead).
@@ -127,13 +127,13 @@ impl<R: ParallelTaskRunner> Runner<R> {
         let setup = Setup { workers, order: self.order, membarrier: self.membarrier };
         let mut finished = engine::run(&self.runner, setup, &stop);
         let begin = std::mem::replace(&mut finished.begin, Ok(()));
-        let broken = std::mem::take(&mut finished.broken);
+        let broken = finished.broken.take();
         let mut report = Report::new(finished, start.elapsed(), workers);
         if let Err(cause) = begin {
             return Err(Error::of_run(Kind::Begin(cause.to_string()), report));
         }
-        if !broken.is_empty() {
-            return Err(Error::of_run(Kind::Merge(broken), report));
+        if let Some(why) = broken {
+            return Err(Error::of_run(Kind::Dict(why), report));
         }
 
         log::info!("end after {}", report.ledger());
@@ -165,7 +165,7 @@ impl<R: ParallelTaskRunner> Runner<R> {
     ) -> Result<Report, Error> {
         let dead = report.ledger().dead > 0;
         let kind = match end {
-            _ if interrupted => Kind::Interrupted,
+            end if interrupted => Kind::Interrupted(end.err().map(|cause| cause.to_string())),
             Err(cause) => Kind::End(cause.to_string()),
             Ok(()) if dead && !self.tolerate_dead => Kind::Dead,
             Ok(()) => return Ok(report),

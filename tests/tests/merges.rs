@@ -406,7 +406,7 @@ fn a_merge_that_panics_on_what_has_finished_fails_the_run() {
         );
         let run = setting.runner(overflows).tolerate_dead(true).start();
         let error = run.expect_err("the sum of both does not fit");
-        assert!(error.is_merge() && !error.is_end() && !error.is_dead(), "{error}");
+        assert!(error.is_dict() && !error.is_end() && !error.is_dead(), "{error}");
         assert_eq!(error.exit_code(), 1);
         assert!(error.to_string().ends_with("are not complete: narrow"), "{error}");
         let report = error.report().expect("there was a run");

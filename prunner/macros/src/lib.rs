@@ -88,10 +88,18 @@ fn data_arm(path: &Tokens, fields: &Fields) -> Tokens {
         Fields::Named(named) => {
             let names: Vec<&Ident> =
                 named.named.iter().filter_map(|it| it.ident.as_ref()).collect();
-            let texts = names.iter().map(|name| name.to_string());
+            let texts = names.iter().enumerate().map(|(at, name)| {
+                let lead = if at == 0 { "{ " } else { ", " };
+                format!("{lead}{name}: ")
+            });
             quote! {
-                #path { #(#names: #locals),* } =>
-                    f.debug_struct("")#(.field(#texts, #shown))*.finish()
+                #path { #(#names: #locals),* } => {
+                    #(
+                        f.write_str(#texts)?;
+                        ::core::fmt::Debug::fmt(#shown, f)?;
+                    )*
+                    f.write_str(" }")
+                }
             }
         }
     }

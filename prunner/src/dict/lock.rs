@@ -65,10 +65,15 @@ impl SharedDict {
         LocalDict(Rc::new(self.clone()))
     }
 
-    /// Joins everything and takes the dict; for the end of the run. Names the entries that are broken
-    /// because a merge of the program panicked.
-    pub(crate) fn finish(&self) -> (Dict, Vec<&'static str>) {
-        let dict = &mut self.0.locked.lock().dict;
+    /// Joins everything and takes the dict; for the end of the run. Says why the dict is not whole, if
+    /// it is not.
+    pub(crate) fn finish(&self) -> (Dict, Option<String>) {
+        // No task runs any more. Whoever holds the lock will never give it back.
+        let Some(mut locked) = self.0.locked.try_lock() else {
+            let text = "a task has kept the dict's lock: its ScopeLock was never dropped";
+            return (Dict::new(), Some(text.to_string()));
+        };
+        let dict = &mut locked.dict;
         let joiners = self.0.joiners.lock();
         for joiner in &*joiners {
             // Each panic takes away what was being merged, so this comes to an end.
@@ -83,6 +88,8 @@ impl SharedDict {
         let mut broken: Vec<_> = joiners.iter().flat_map(Joiner::broken).collect();
         broken.sort_unstable();
         broken.dedup();
+        let text = "a merge panicked, and these entries of the dict are not complete: ";
+        let broken = (!broken.is_empty()).then(|| format!("{text}{}", broken.join(", ")));
         (std::mem::take(dict), broken)
     }
 }

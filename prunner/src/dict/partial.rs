@@ -66,6 +66,7 @@ struct Partial(KeyMap<AnySlot>);
 #[derive(Debug)]
 struct AnySlot {
     type_of_value: TypeId,
+    name_of_type: &'static str,
     slot: Box<dyn Slot>,
 }
 
@@ -119,7 +120,7 @@ impl Merges {
     }
 
     /// Takes back what the running attempt has merged; returns it to be dropped.
-    pub(crate) fn discard(&mut self) -> impl Sized + use<> {
+    pub(crate) fn discard(&mut self) -> Vec<Box<dyn Any>> {
         let attempt = self.attempts.running();
         self.partial.with(|partial| partial.take_pending(attempt))
     }
@@ -166,23 +167,19 @@ impl Partial {
 
 impl AnySlot {
     fn new<V: Value + Merge>(typed: Typed<V>) -> Self {
-        Self { type_of_value: TypeId::of::<V>(), slot: Box::new(typed) }
+        let (type_of_value, name_of_type) = (TypeId::of::<V>(), type_name::<V>());
+        Self { type_of_value, name_of_type, slot: Box::new(typed) }
     }
 
     #[inline(always)]
     fn typed<V: Value + Merge>(&mut self, key: KeyId) -> &mut Typed<V> {
         if self.type_of_value != TypeId::of::<V>() {
-            wrong_merge_type::<V>(key);
+            super::wrong_type(key, self.name_of_type, type_name::<V>());
         }
         let slot: *mut dyn Slot = &mut *self.slot;
         // SAFETY: `new` put a `Typed<V>` of this very `V` into the box, and nothing replaces it.
         unsafe { &mut *slot.cast::<Typed<V>>() }
     }
-}
-
-#[cold]
-fn wrong_merge_type<V>(key: KeyId) -> ! {
-    super::wrong_type(key, "value of another type", type_name::<V>())
 }
 
 /// One entry, whatever its type.

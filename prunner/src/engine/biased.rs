@@ -88,6 +88,7 @@ impl<T, B: BarrierPair> Biased<T, B> {
     #[cold]
     #[inline(never)]
     fn give_way(&self) {
+        visiting::refuse(std::ptr::from_ref(self).addr());
         loop {
             self.own.store(false, Ordering::Release);
             wait_while(|| self.want.load(Ordering::Acquire));
@@ -151,6 +152,7 @@ impl<'a, T, B: BarrierPair> Visit<'a, T, B> {
 
     /// Must be called after `own` has been seen down.
     fn run<O>(self, f: impl FnOnce(&mut T) -> O) -> O {
+        let _visiting = visiting::begin(std::ptr::from_ref(self.0).addr());
         self.0.value.with_mut(|value| {
             // SAFETY: `want` is ours, so no other visitor is inside; `own` was seen down after the
             // heavy barrier, so the owner will see `want` before it enters again.
@@ -163,6 +165,43 @@ impl<T, B> Drop for Visit<'_, T, B> {
     fn drop(&mut self) {
         self.0.want.store(false, Ordering::Release);
     }
+}
+
+/// Which lock this thread visits, so that an owner that is called back from its own visit panics instead
+/// of waiting for itself: a program's merge runs inside, and may call what it likes.
+#[cfg(not(prunner_loom))]
+mod visiting {
+    use std::cell::Cell;
+
+    thread_local! {
+        static LOCK: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(super) struct Visiting(usize);
+
+    impl Drop for Visiting {
+        fn drop(&mut self) {
+            LOCK.set(self.0);
+        }
+    }
+
+    pub(super) fn begin(lock: usize) -> Visiting {
+        Visiting(LOCK.replace(lock))
+    }
+
+    pub(super) fn refuse(lock: usize) {
+        assert!(
+            LOCK.get() != lock,
+            "merge called inside another merge of the same worker, from a Merge, Clone or Drop"
+        );
+    }
+}
+
+/// loom's threads share one thread of the system.
+#[cfg(prunner_loom)]
+mod visiting {
+    pub(super) fn begin(_: usize) {}
+    pub(super) fn refuse(_: usize) {}
 }
 
 fn wait_while(held: impl Fn() -> bool) {

@@ -47,8 +47,8 @@ pub(crate) struct Finished {
     pub(crate) rows: Vec<Row>,
     pub(crate) failures: Failures,
     pub(crate) dict: Dict,
-    /// Dict entries that have lost something because a merge panicked.
-    pub(crate) broken: Vec<&'static str>,
+    /// Why the dict is not whole, if it is not.
+    pub(crate) broken: Option<String>,
     /// How many workers were really started.
     pub(crate) started: usize,
 }

@@ -165,15 +165,20 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
     /// None of the task's effects become true; it is over.
     #[cold]
     fn die(&mut self, cause: Cause) {
-        // A panic has skipped the second look at the clock.
-        self.measured();
+        // A panic has skipped the second look at the clock. All of this asks the program for the label,
+        // which may panic, too.
+        let counted = catch_unwind(AssertUnwindSafe(|| self.measured()));
         let Some(task) = self.hand.take() else { return };
         self.effects.discard();
-        self.tally.died(&task);
+        let label = catch_unwind(AssertUnwindSafe(|| {
+            self.tally.died(&task);
+            task.label().to_string()
+        }));
+        let label = counted.and(label).unwrap_or_else(|_| "a task without a label".to_string());
         let PostOffice { crew, me, .. } = self.post_office;
         // A program's `Debug` may panic, too.
         let data = catch_unwind(AssertUnwindSafe(|| data_text(&task))).ok().flatten();
-        let failure = Failure { label: task.label().to_string(), data, cause, worker: me };
+        let failure = Failure { label, data, cause, worker: me };
         log::error!("task died on worker {me}: {failure}");
         crew.failures.lock().add(failure);
         self.post_office.desk.counts.count_dead();

@@ -2,7 +2,7 @@
 
 mod table;
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use crate::{
     dict::Dict,
@@ -194,21 +194,23 @@ impl fmt::Display for DeadSummary<'_> {
 
 /// Joins the rows of all workers by label.
 fn by_label(rows: Vec<Row>) -> Vec<LabelReport> {
-    let mut labels: Vec<LabelReport> = Vec::new();
+    let mut labels: BTreeMap<Box<str>, LabelReport> = BTreeMap::new();
     for row in rows {
         let Row { label, started, dead, times, .. } = row;
         let finished = started - dead;
-        match labels.iter_mut().find(|known| *known.label == *label) {
+        match labels.get_mut(&label) {
             Some(known) => {
                 known.finished += finished;
                 known.dead += dead;
                 known.times.join(&times);
             }
-            None => labels.push(LabelReport { label: label.into(), finished, dead, times }),
+            None => {
+                let new = LabelReport { label: label.to_string(), finished, dead, times };
+                labels.insert(label, new);
+            }
         }
     }
-    labels.sort_by(|a, b| a.label.cmp(&b.label));
-    labels
+    labels.into_values().collect()
 }
 
 impl fmt::Display for Report {

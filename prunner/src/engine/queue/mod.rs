@@ -59,7 +59,7 @@ pub(crate) trait Queue<T>: Send + Sized {
     fn publish(&mut self, posts: &mut Posts<T>);
 
     /// Moves the oldest half of the victim's tasks into this queue, which must be empty as `posts`
-    /// must; the oldest of them goes into `hand`, to be run at once.
+    /// must; one of them goes into `hand`, to be run at once.
     ///
     /// The hand stays empty when the victim has nothing left or cannot be reached now.
     fn steal_from(&mut self, victim: &Self::Stealer, posts: &mut Posts<T>, hand: &mut Option<T>);
