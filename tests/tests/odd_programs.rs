@@ -3,6 +3,7 @@
 use std::{
     fmt, mem,
     panic::{catch_unwind, resume_unwind},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use prunner::{
@@ -99,6 +100,43 @@ fn a_task_whose_label_panics_is_dead() {
         );
         let error = setting.runner(broken).start().expect_err("both die");
         assert_eq!(error.report().expect("there was a run").ledger().dead, 2);
+    }
+}
+
+/// Its label's number panics at those calls, counted from 0.
+struct Moody {
+    calls: AtomicU64,
+    fails: fn(u64) -> bool,
+}
+
+impl Labeled for Moody {
+    fn label(&self) -> &str {
+        "moody"
+    }
+
+    fn label_id(&self) -> u64 {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        assert!(!(self.fails)(call), "call {call}");
+        7
+    }
+}
+
+#[test]
+fn a_label_that_panics_now_and_then_does_not_upset_the_ledger() {
+    let moods: [fn(u64) -> bool; 3] = [|call| call == 0, |call| call > 0, |call| call % 2 == 1];
+    for fails in moods {
+        let make = || Moody { calls: AtomicU64::new(0), fails };
+        let moody = program(
+            |cx| {
+                cx.post_all((0..20).map(|_| make()));
+                Ok(())
+            },
+            |_: &Moody, _| Ok(()),
+        );
+        let report = Runner::new(moody).workers(1).tolerate_dead(true).start();
+        let ledger = report.expect("the dead are tolerated").ledger();
+        assert_eq!((ledger.posted, ledger.left), (20, 0));
+        assert_eq!(ledger.finished + ledger.dead, 20);
     }
 }
 

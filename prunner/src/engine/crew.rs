@@ -174,8 +174,9 @@ impl<'r, R: ParallelTaskRunner, Q: Queue<R::Task>> Crew<'r, R, Q> {
         let sum = |count: fn(&Desk<Q::Stealer>) -> u64| -> u64 {
             self.desks.iter().filter_map(OnceLock::get).map(count).sum()
         };
-        let ended = sum(|desk| desk.attempts.ended());
+        // A task ends before it counts as dead, so there are never more dead than ended.
         let dead = sum(|desk| desk.counts.dead.load(Ordering::Acquire));
+        let ended = sum(|desk| desk.attempts.ended());
         let posted = sum(|desk| desk.counts.posted.load(Ordering::Acquire));
         Totals { finished: ended - dead, dead, posted }
     }

@@ -82,7 +82,8 @@ impl Tally {
             });
             return true;
         }
-        clicker.left -= 1;
+        // It is 0 already if the program's label panicked when the last one was to be measured.
+        clicker.left = clicker.left.saturating_sub(1);
         clicker.left == 0
     }
 
@@ -109,8 +110,11 @@ impl Tally {
 
     /// Notes that a task died.
     pub(crate) fn died(&mut self, task: &impl Labeled) {
-        let row = self.clicker(task.label_id()).row;
-        self.rows[row].dead += 1;
+        let Clicker { row, due, .. } = *self.clicker(task.label_id());
+        // A label that panicked when the task was started has no row.
+        if due > 0 {
+            self.rows[row].dead += 1;
+        }
     }
 
     /// All rows.

@@ -181,8 +181,8 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
         let failure = Failure { label, data, cause, worker: me };
         log::error!("task died on worker {me}: {failure}");
         crew.failures.lock().add(failure);
-        self.post_office.desk.counts.count_dead();
         self.effects.merges.end_attempt();
+        self.post_office.desk.counts.count_dead();
         drop_quietly(task);
     }
 
