@@ -125,10 +125,12 @@ impl Labeled for Moody {
 fn a_label_that_panics_now_and_then_does_not_upset_the_ledger() {
     let moods: [fn(u64) -> bool; 3] = [|call| call == 0, |call| call > 0, |call| call % 2 == 1];
     for fails in moods {
-        let make = || Moody { calls: AtomicU64::new(0), fails };
+        let make = |fails| Moody { calls: AtomicU64::new(0), fails };
         let moody = program(
             |cx| {
-                cx.post_all((0..20).map(|_| make()));
+                cx.post_all((0..19).map(|_| make(fails)));
+                // The newest runs first and is well, so that there is a row to be mistaken for theirs.
+                cx.post(make(|_| false));
                 Ok(())
             },
             |_: &Moody, _| Ok(()),
