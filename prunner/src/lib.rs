@@ -1,14 +1,18 @@
 #![doc = include_str!("../../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod broker;
 mod call;
+mod codec;
 mod context;
 mod dict;
 mod effects;
 mod engine;
 mod error;
 mod failure;
+mod lease;
 mod message_loop;
+mod process;
 mod report;
 mod run;
 mod runner;
@@ -19,6 +23,7 @@ mod task;
 mod task_fn;
 
 pub use call::Call;
+pub use codec::Bytes;
 pub use context::Context;
 pub use dict::{Append, Counter, Dict, Entry, Key, Max, Merge, Min, ScopeLock, Sum, Value};
 pub use engine::queue::Order;

@@ -1,0 +1,376 @@
+//! The contract of everything that is not threads in memory: who holds which tasks, what is true,
+//! and when a run is over.
+//!
+//! A broker keeps tasks as bytes that it never decodes. A worker *leases* a [`Blob`] of them under a
+//! [`Token`] of its own making, runs them, and [*commits*](Commit): in one step the lease ends, its
+//! follow-ups are queued, its writes appear in the dict and its counts in the ledger. Whatever
+//! happens to the worker before that step, nothing of it has happened, and the blob goes to somebody
+//! else; whatever happens to it afterwards, everything has. A commit whose token is gone does nothing,
+//! so a commit may always be sent again.
+//!
+//! Brokers keep neither threads nor sockets: [`serve`](crate::process) puts a socket in front of any of them.
+//! `conformance` (feature `testing`) is the suite that each of them must pass.
+
+#[cfg(feature = "testing")]
+pub mod conformance;
+mod memory;
+mod tasks;
+
+pub use memory::{Clock, MemoryBroker, Monotonic};
+pub use tasks::{Malformed, Tasks};
+
+use std::{
+    fmt,
+    hash::{BuildHasher, Hash, Hasher, RandomState},
+    process,
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{codec::Bytes, task::Priority};
+
+/// Who holds what, what is true, and when it is over.
+///
+/// All methods return at once, except [`watch`](Broker::watch).
+pub trait Broker: Send + Sync {
+    /// Ends a lease with `commit`, if there is one, and takes a blob for each token of `want`, as far
+    /// as there are blobs: both in one atomic step, in which the end is decided, too.
+    ///
+    /// A commit is applied whole or not at all, and then nothing is leased either: see
+    /// [`Step::Lost`] and [`Step::Conflict`].
+    ///
+    /// The first token of an unanswered `want` counts as one waiting worker until it is leased,
+    /// [released](Broker::release) or asked for again.
+    ///
+    /// # Errors
+    ///
+    /// When the broker cannot be reached or cannot write. Whether the commit was applied is then
+    /// unknown; it may be sent again.
+    fn step(&self, commit: Option<&Commit>, want: &[Token]) -> Result<Step, BrokerError>;
+
+    /// Asks for the dict's lock on behalf of a lease. It is held until that lease ends, by a commit
+    /// (also one that [keeps](Commit::keep) the lease) or otherwise.
+    ///
+    /// Who is answered [`Lock::Busy`] asks again; the lock is given in the order of the first
+    /// questions.
+    ///
+    /// # Errors
+    ///
+    /// When the broker cannot be reached.
+    fn lock(&self, token: Token) -> Result<Lock, BrokerError>;
+
+    /// Reads an entry of the dict on behalf of a lease that knows its version `known`, 0 for none. If
+    /// that lease holds the lock, nobody else writes the entry until the lock is free again.
+    ///
+    /// # Errors
+    ///
+    /// When the broker cannot be reached.
+    fn read(&self, token: Token, key: &str, known: u64) -> Result<Read, BrokerError>;
+
+    /// Renews leases and returns those that are gone.
+    ///
+    /// # Errors
+    ///
+    /// When the broker cannot be reached.
+    fn renew(&self, tokens: &[Token]) -> Result<Vec<Token>, BrokerError>;
+
+    /// Gives a lease back without a commit: nothing of it has happened. Also withdraws a token that
+    /// waits. Unknown tokens are no error.
+    ///
+    /// # Errors
+    ///
+    /// When the broker cannot be reached.
+    fn release(&self, token: Token, why: Release) -> Result<(), BrokerError>;
+
+    /// Waits until something has changed since `seen`, at most for `patience`, and returns what
+    /// workers want to know. Leases that have expired are noticed here, too.
+    ///
+    /// # Errors
+    ///
+    /// When the broker cannot be reached.
+    fn watch(&self, seen: u64, patience: Duration) -> Result<Watched, BrokerError>;
+
+    /// Everything that has been committed.
+    ///
+    /// # Errors
+    ///
+    /// When the broker cannot be reached.
+    fn outcome(&self) -> Result<Outcome, BrokerError>;
+}
+
+/// The name of a lease: random, made by the worker that asks for it.
+///
+/// Not by the broker: one that numbers its leases gives a number out twice when it has lost its last
+/// second.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Token(pub u128);
+
+impl Token {
+    /// A new one, different from all others everywhere.
+    pub fn random() -> Self {
+        /// What this process puts before its numbers.
+        static PREFIX: LazyLock<u64> = LazyLock::new(|| {
+            // The keys of a `RandomState` are random; time and process are for a system without.
+            let mut hasher = RandomState::new().build_hasher();
+            (SystemTime::now(), process::id()).hash(&mut hasher);
+            hasher.finish()
+        });
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self(u128::from(*PREFIX) << 64 | u128::from(number))
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Token({:032x})", self.0)
+    }
+}
+
+/// Some tasks that are leased together: up to some hundreds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blob {
+    /// The priority of all of them: blobs of a higher one are leased first.
+    pub priority: Priority,
+    /// How often these tasks were leased before and came back.
+    pub attempt: u32,
+    /// Whether a worker has died with this task: it is then leased by itself and runs by itself.
+    pub suspect: bool,
+    /// How many workers have died while they ran this task by itself.
+    pub crashes: u32,
+    /// The tasks.
+    pub tasks: Tasks,
+}
+
+/// A blob in the hands of a worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// What it is called.
+    pub token: Token,
+    /// What is in it.
+    pub blob: Blob,
+}
+
+/// What has become of a lease. All of it becomes true in one step, or none of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// The lease that this ends.
+    pub token: Token,
+    /// The lease goes on under another token with another blob: what was in it and is not over yet.
+    pub keep: Option<Lease>,
+    /// Follow-ups, and tasks of the lease that were not started.
+    pub posts: Vec<Blob>,
+    /// What it has merged and what it has written under the lock.
+    pub writes: Vec<Write>,
+    /// How many tasks its handlers have posted; unlike `posts`, those that have already run are
+    /// among them.
+    pub posted: u64,
+    /// How many tasks of each label have ended.
+    pub labels: Vec<LabelCount>,
+    /// The tasks that have died.
+    pub dead: Vec<DeadLetter>,
+}
+
+impl Commit {
+    /// The commit of a lease of which nothing is left and nothing is told.
+    pub fn new(token: Token) -> Self {
+        Self {
+            token,
+            keep: None,
+            posts: Vec::new(),
+            writes: Vec::new(),
+            posted: 0,
+            labels: Vec::new(),
+            dead: Vec::new(),
+        }
+    }
+}
+
+/// One entry of the dict as a commit leaves it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Write {
+    /// The key.
+    pub key: String,
+    /// The version that this is based on, 0 for none: if another one is there, the commit is a
+    /// [conflict](Step::Conflict).
+    pub version: u64,
+    /// The value; `None` takes it out.
+    pub value: Option<Encoded>,
+}
+
+/// A value of the dict as bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Encoded {
+    /// The name of its type, to find two keys of one name.
+    pub type_name: String,
+    /// The value.
+    pub bytes: Bytes,
+}
+
+/// An entry of the dict. Versions count writes, also those that take the value out, so they only grow;
+/// an entry that was never written has version 0.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// How often it was written.
+    pub version: u64,
+    /// The value, if there is one.
+    pub value: Option<Encoded>,
+}
+
+/// What one label counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelCount {
+    /// The label.
+    pub label: String,
+    /// Tasks whose handler has returned `Ok`.
+    pub finished: u64,
+    /// Tasks whose handler has failed.
+    pub dead: u64,
+    /// How long handlers took.
+    pub times: Timing,
+}
+
+/// A sample of durations in nanoseconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timing {
+    /// The tasks that `nanos` stands for.
+    pub tasks: u64,
+    /// What they took together, by estimate.
+    pub nanos: u64,
+    /// Durations that were measured, and how often.
+    pub samples: Vec<(u64, u64)>,
+}
+
+/// A task that will not be tried again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// The task.
+    pub task: Bytes,
+    /// How it died, in the worker's words. Empty if it has killed its workers: nobody is left to tell.
+    pub report: Bytes,
+}
+
+/// What [`Broker::step`] answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// At least one blob was leased, for the first tokens; so many workers wait all the same.
+    Leased(Vec<Lease>, usize),
+    /// There is nothing to be leased now, but some lease is still out. So many workers wait, the one
+    /// that asked included if it wanted something.
+    Empty(usize),
+    /// Nothing is queued, leased or delayed, and nothing ever will be.
+    Done,
+    /// The lease of the commit is gone, or was committed already. Nothing was done.
+    Lost,
+    /// The entries that the commit writes have changed. Nothing was done; the lease is still held.
+    Conflict(Conflict),
+}
+
+/// Why a commit could not be applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conflict {
+    /// The entries whose version was not the one expected, as they are now.
+    pub entries: Vec<Entry>,
+    /// The holder of the lock has read one of the entries: try again when the lock is free.
+    pub locked: bool,
+}
+
+/// What [`Broker::lock`] answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Lock {
+    /// The lease holds the lock.
+    Held,
+    /// Another one does.
+    Busy,
+    /// The lease is gone.
+    Lost,
+}
+
+/// What [`Broker::read`] answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Read {
+    /// The entry.
+    Entry(Entry),
+    /// The entry still has the version that is known.
+    Unchanged,
+    /// The lease is gone.
+    Lost,
+}
+
+/// Why a lease is given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Release {
+    /// The worker died while it ran it. Several tasks come back as suspects, one by one; a suspect has
+    /// crashed once more, and at the third time it is dead.
+    Crashed,
+    /// It was not started. The blob comes back as it was.
+    Shutdown,
+}
+
+/// What [`Broker::watch`] answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// Changes so far, to be passed to the next call.
+    pub seen: u64,
+    /// Workers that wait for tasks.
+    pub waiting: usize,
+    /// Leases that wait for the lock.
+    pub lock_waiting: usize,
+    /// Whether there is anything to be leased.
+    pub queued: usize,
+    /// Whether nothing is queued, leased or delayed.
+    pub done: bool,
+}
+
+/// What a run has come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Tasks that were posted, those of `begin` included.
+    pub posted: u64,
+    /// Counts and times by label, in the order of the labels.
+    pub labels: Vec<LabelCount>,
+    /// Tasks that died because their workers did.
+    pub crashed: u64,
+    /// The first tasks that have died.
+    pub dead: Vec<DeadLetter>,
+    /// The dict.
+    pub entries: Vec<Entry>,
+    /// Leases that came back, by a crash or because they expired.
+    pub returned: u64,
+}
+
+/// How many dead letters a broker keeps in full; it counts all.
+pub const KEPT_DEAD_LETTERS: usize = 100;
+
+/// How many workers a task kills before it is dead.
+pub const MOST_CRASHES: u32 = 3;
+
+/// Why a broker could not do what it was asked to.
+#[derive(Debug)]
+pub struct BrokerError(Box<dyn std::error::Error + Send + Sync>);
+
+impl BrokerError {
+    /// An error with this cause.
+    pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self(cause.into())
+    }
+}
+
+impl fmt::Display for BrokerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the broker failed: {}", self.0)
+    }
+}
+
+impl std::error::Error for BrokerError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.0)
+    }
+}

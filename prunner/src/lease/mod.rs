@@ -1,0 +1,1 @@
+//! Workers that lease their tasks from a broker.
