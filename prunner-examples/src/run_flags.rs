@@ -9,6 +9,7 @@ use std::{
 use clap::{ArgAction, Args};
 use env_logger::{Env, TimestampPrecision};
 use prunner::{ParallelTaskRunner, Report, Runner};
+use serde::{Serialize, de::DeserializeOwned};
 
 /// How to run: the flags that all examples have.
 ///
@@ -16,7 +17,7 @@ use prunner::{ParallelTaskRunner, Report, Runner};
 /// use std::process::ExitCode;
 ///
 /// use clap::Parser;
-/// use prunner::{MessageLoop, post_task};
+/// use prunner::{MessageLoop, post_task, task};
 /// use prunner_examples::RunFlags;
 ///
 /// #[derive(Parser)]
@@ -25,8 +26,14 @@ use prunner::{ParallelTaskRunner, Report, Runner};
 ///     run: RunFlags,
 /// }
 ///
+/// #[task]
+/// fn greet(name: String) {
+///     println!("Hello, {name}.");
+/// }
+///
 /// fn main() -> ExitCode {
-///     let begin = || post_task(|name: String| println!("Hello, {name}."), "world".to_string());
+///     prunner::worker_entry::<MessageLoop>();
+///     let begin = || post_task(greet, "world".to_string());
 ///     Flags::parse().run.start(MessageLoop::new(begin, || ()))
 /// }
 /// ```
@@ -36,6 +43,22 @@ pub struct RunFlags {
     /// How many workers run tasks at the same time [default: the number of CPUs]
     #[arg(short = 'n', long, value_name = "N")]
     workers: Option<usize>,
+
+    /// Run the workers as processes of their own, which may crash without harm
+    #[arg(long)]
+    processes: bool,
+
+    /// With --processes: how many threads of each process run tasks
+    #[arg(long, value_name = "N", requires = "processes")]
+    threads: Option<usize>,
+
+    /// With --processes: how much memory each process may use for its data, in MiB
+    #[arg(long, value_name = "MIB", requires = "processes")]
+    max_memory: Option<u64>,
+
+    /// With --processes: put the number of its process before each line that a worker prints
+    #[arg(long, requires = "processes")]
+    prefix_output: bool,
 
     /// Say more on stderr: progress and the report (-v), details (-vv), everything (-vvv)
     ///
@@ -47,7 +70,11 @@ pub struct RunFlags {
 impl RunFlags {
     /// Runs `program` as the flags say, and turns its end into an exit code: 0, or 1 after an error,
     /// or 130 after Ctrl-C. Errors go to stderr, with `-v` the report, too.
-    pub fn start(&self, program: impl ParallelTaskRunner) -> ExitCode {
+    pub fn start<R>(&self, program: R) -> ExitCode
+    where
+        R: ParallelTaskRunner + Serialize + DeserializeOwned + 'static,
+        R::Task: Serialize + DeserializeOwned + 'static,
+    {
         self.log_to_stderr();
         match self.set_up(program).start() {
             Ok(report) => {
@@ -65,12 +92,25 @@ impl RunFlags {
     }
 
     /// The run of `program` that the flags ask for.
-    fn set_up<R: ParallelTaskRunner>(&self, program: R) -> Runner<R> {
-        let runner = Runner::new(program).ctrlc(true);
-        match self.workers {
-            Some(workers) => runner.workers(workers),
-            None => runner,
+    fn set_up<R>(&self, program: R) -> Runner<R>
+    where
+        R: ParallelTaskRunner + Serialize + DeserializeOwned + 'static,
+        R::Task: Serialize + DeserializeOwned + 'static,
+    {
+        let mut runner = Runner::new(program).ctrlc(true);
+        if let Some(workers) = self.workers {
+            runner = runner.workers(workers);
         }
+        if self.processes {
+            runner = runner.processes().prefix_output(self.prefix_output);
+        }
+        if let Some(threads) = self.threads {
+            runner = runner.threads(threads);
+        }
+        if let Some(mebibytes) = self.max_memory {
+            runner = runner.max_memory(mebibytes << 20);
+        }
+        runner
     }
 
     fn log_to_stderr(&self) {

@@ -26,6 +26,8 @@ pub(crate) enum Kind {
     Config(String),
     /// `begin` failed; the text says how.
     Begin(String),
+    /// There were no worker processes to go on with; the text says why.
+    Workers(String),
     /// The dict is not whole; the text says why.
     Dict(String),
     /// `end` failed; the text says how.
@@ -65,6 +67,11 @@ impl Error {
         matches!(self.0.kind, Kind::Begin(_))
     }
 
+    /// Whether there were no worker processes to begin or to go on with. `end` was not run.
+    pub fn is_workers(&self) -> bool {
+        matches!(self.0.kind, Kind::Workers(_))
+    }
+
     /// Whether the dict is not whole: a merge panicked on what finished tasks had merged, or a task kept
     /// the lock for ever. `end` was not run.
     pub fn is_dict(&self) -> bool {
@@ -97,7 +104,7 @@ impl fmt::Display for Error {
         match &self.0.kind {
             Kind::Config(text) => f.write_str(text),
             Kind::Begin(text) => write!(f, "begin failed, so end was not run: {text}"),
-            Kind::Dict(why) => write!(f, "end was not run: {why}"),
+            Kind::Dict(why) | Kind::Workers(why) => write!(f, "end was not run: {why}"),
             Kind::End(text) => write!(f, "end failed: {text}"),
             Kind::Dead => Ok(()),
             Kind::Interrupted(_) => f.write_str("interrupted"),

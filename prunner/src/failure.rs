@@ -2,10 +2,12 @@
 
 use std::{any::Any, cell::Cell, fmt, panic, sync::Once, thread};
 
+use serde::{Deserialize, Serialize};
+
 use crate::runner::TaskError;
 
 /// How a task died: what it was and what went wrong.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Failure {
     pub(crate) label: String,
     pub(crate) data: Option<String>,
@@ -14,6 +16,15 @@ pub struct Failure {
 }
 
 impl Failure {
+    pub(crate) fn new(
+        label: impl Into<String>,
+        data: Option<String>,
+        cause: Cause,
+        worker: usize,
+    ) -> Self {
+        Self { label: label.into(), data, cause, worker }
+    }
+
     /// The label of the task.
     pub fn label(&self) -> &str {
         &self.label
@@ -61,7 +72,7 @@ impl fmt::Display for Failure {
 }
 
 /// Why a handler, `begin` or `end` did not return `Ok`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Cause {
     message: String,
     panicked: bool,
@@ -82,6 +93,11 @@ impl fmt::Display for Cause {
 }
 
 impl Cause {
+    /// What the engine itself has to say.
+    pub(crate) fn text(message: impl Into<String>) -> Self {
+        Self { message: message.into(), panicked: false, place: None }
+    }
+
     /// Runs `f`, a hook of the program or a handler, and tells why it failed.
     pub(crate) fn of(f: impl FnOnce() -> Result<(), TaskError>) -> Result<(), Self> {
         // Also the error's own `Display` may panic.

@@ -33,6 +33,7 @@ pub use message_loop::{
     DictHandle, MessageLoop, dict, flush, global_lock, merge, post_task, post_task_with,
 };
 pub use prunner_macros::{Labeled, task};
+pub use process::worker_entry;
 pub use report::{LabelReport, Ledger, Report};
 pub use run::Runner;
 pub use runner::{ParallelTaskRunner, TaskError, TaskResult};
@@ -53,6 +54,9 @@ mod documentation {
 /// What the macros expand to.
 #[doc(hidden)]
 pub mod __private {
+    pub use inventory;
+
+    pub use crate::process::WorkerTest;
     use crate::{TaskArgs, TaskFn};
 
     /// Fails to compile when `F` cannot be posted with `A`.

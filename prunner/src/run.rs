@@ -1,11 +1,19 @@
 //! One run: begin, work, end.
 
-use std::{sync::Arc, thread, time::Instant};
+use std::{
+    fmt,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    engine::{self, Setup, queue::Order, stop::Stop},
+    engine::{self, Finished, Setup, queue::Order, stop::Stop},
     error::{Error, Kind},
     failure::{Cause, PanicWatch},
+    process::{self, Limits, NotAWorker},
     report::Report,
     runner::ParallelTaskRunner,
 };
@@ -27,7 +35,6 @@ use crate::{
 ///     Ok(())
 /// }
 /// ```
-#[derive(Debug)]
 #[must_use = "a Runner does nothing until it is started"]
 pub struct Runner<R> {
     runner: R,
@@ -35,9 +42,24 @@ pub struct Runner<R> {
     order: Order,
     membarrier: bool,
     tolerate_dead: bool,
+    /// The engine of worker processes, if they are wanted: only then must the runner be able to travel.
+    processes: Option<RunOnProcesses<R>>,
+    threads: Option<usize>,
+    lease: Duration,
+    limits: Limits,
+    prefixed: bool,
     #[cfg(feature = "ctrlc")]
     ctrlc: bool,
 }
+
+type RunOnProcesses<R> =
+    fn(&R, process::Setup, &Arc<Stop>) -> Result<(Finished, Option<Kind>), Error>;
+
+/// A worker renews its leases three times in one.
+const SHORTEST_LEASE: Duration = Duration::from_millis(100);
+
+/// How long a worker process may say nothing until others take over what it has.
+const LEASE: Duration = Duration::from_secs(10);
 
 /// More threads than this are a mistake, not a wish.
 const MOST_WORKERS: usize = 65_536;
@@ -51,6 +73,11 @@ impl<R: ParallelTaskRunner> Runner<R> {
             order: Order::default(),
             membarrier: true,
             tolerate_dead: false,
+            processes: None,
+            threads: None,
+            lease: LEASE,
+            limits: Limits::default(),
+            prefixed: false,
             #[cfg(feature = "ctrlc")]
             ctrlc: false,
         }
@@ -99,6 +126,70 @@ impl<R: ParallelTaskRunner> Runner<R> {
         self
     }
 
+    /// Runs handlers in worker processes instead of threads: [`workers`](Runner::workers) of them. A
+    /// worker that crashes, is killed or runs out of memory loses nothing and doubles nothing: what it
+    /// had not committed is run by others. A task that kills its worker three times is dead.
+    ///
+    /// `begin` and `end` run in the calling process. `main` must call
+    /// [`worker_entry`](crate::worker_entry) first, because a worker is this program started again. The
+    /// runner is sent to each worker once; tasks, arguments and values of the dict travel as bytes.
+    ///
+    /// Worker processes are there on Unix.
+    pub fn processes(mut self) -> Self
+    where
+        R: Serialize + DeserializeOwned + 'static,
+        R::Task: Serialize + DeserializeOwned + 'static,
+    {
+        self.processes = Some(process::run::<R>);
+        self
+    }
+
+    /// How many threads of each worker process run handlers; one unless it is set. Only for
+    /// [processes](Runner::processes): on threads, set the number of [workers](Runner::workers).
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// How much memory each worker process may use for its data, in bytes. A handler that asks for more
+    /// aborts its worker. Only for [processes](Runner::processes).
+    pub fn max_memory(mut self, bytes: u64) -> Self {
+        self.limits.memory = Some(bytes);
+        self
+    }
+
+    /// How much CPU time a worker process may use without a commit, rounded up to seconds. Commits come
+    /// after each handler that takes longer than some milliseconds, so this ends handlers that compute
+    /// for ever. Only for [processes](Runner::processes).
+    pub fn max_cpu_time(mut self, time: Duration) -> Self {
+        self.limits.cpu = Some(time);
+        self
+    }
+
+    /// How long a handler may run. One that takes longer is given up together with its worker process,
+    /// and its task counts as one that has killed its worker. Only for [processes](Runner::processes).
+    pub fn max_task_time(mut self, time: Duration) -> Self {
+        self.limits.task = Some(time);
+        self
+    }
+
+    /// How long a worker process may be silent, because it is stopped or the machine is overloaded, until
+    /// others take over what it has; 10 s unless it is set. What it commits later counts for nothing. A
+    /// running worker renews its leases by itself, however long its handlers take. Only for
+    /// [processes](Runner::processes).
+    pub fn lease(mut self, time: Duration) -> Self {
+        self.lease = time;
+        self
+    }
+
+    /// Whether lines that worker processes print begin with the number of the process, `[3] `. Otherwise
+    /// they inherit the standard output and standard error of this program. Only for
+    /// [processes](Runner::processes).
+    pub fn prefix_output(mut self, prefix: bool) -> Self {
+        self.prefixed = prefix;
+        self
+    }
+
     /// Runs `begin`, then tasks until there are none left, then `end`.
     ///
     /// It may be called inside a handler of another run: an independent run, during which that
@@ -107,6 +198,7 @@ impl<R: ParallelTaskRunner> Runner<R> {
     /// # Errors
     ///
     /// * a setting cannot work, such as zero workers: nothing was run;
+    /// * worker processes cannot be started, or die one after the other: `end` was not run;
     /// * `begin` failed: the run was stopped and `end` was not run;
     /// * the dict is not whole, because a merge panicked on what finished tasks had merged or a task kept
     ///   the lock for ever: `end` was not run;
@@ -116,7 +208,9 @@ impl<R: ParallelTaskRunner> Runner<R> {
     ///
     /// All but the first carry the whole [`Report`]: see [`Error::report`].
     pub fn start(self) -> Result<Report, Error> {
+        self.check_process()?;
         let workers = self.worker_count()?;
+        let seats = self.seats(workers)?;
         let stop = Arc::new(Stop::new());
         #[cfg(feature = "ctrlc")]
         let _listening = self.ctrlc.then(|| crate::signal::Listening::start(&stop)).transpose()?;
@@ -124,22 +218,87 @@ impl<R: ParallelTaskRunner> Runner<R> {
         let start = Instant::now();
 
         log::info!("begin on up to {workers} workers");
-        let setup = Setup { workers, order: self.order, membarrier: self.membarrier };
-        let mut finished = engine::run(&self.runner, setup, &stop);
+        let (mut finished, failed) = match self.processes {
+            None => {
+                let setup = Setup { workers, order: self.order, membarrier: self.membarrier };
+                (engine::run(&self.runner, setup, &stop), None)
+            }
+            Some(run) => run(&self.runner, self.process_setup(workers, seats), &stop)?,
+        };
         let begin = std::mem::replace(&mut finished.begin, Ok(()));
         let broken = finished.broken.take();
         let mut report = Report::new(finished, start.elapsed(), workers);
         if let Err(cause) = begin {
             return Err(Error::of_run(Kind::Begin(cause.to_string()), report));
         }
-        if let Some(why) = broken {
-            return Err(Error::of_run(Kind::Dict(why), report));
+        if let Some(kind) = failed.or(broken.map(Kind::Dict)) {
+            return Err(Error::of_run(kind, report));
         }
 
         log::info!("end after {}", report.ledger());
         let end = Cause::of(|| self.runner.end(report.dict()));
         report.set_elapsed(start.elapsed());
         self.judge(end, stop.is_interrupted(), report)
+    }
+
+    /// A process that was started as a worker must not start workers of its own.
+    fn check_process(&self) -> Result<(), Error> {
+        match process::unclaimed() {
+            NotAWorker::Program => Ok(()),
+            NotAWorker::Unclaimed(runner) => Err(Error::config(format!(
+                "this process was started as a worker, and main has not called \
+                 prunner::worker_entry::<{runner}>(): call it before anything else in main"
+            ))),
+        }
+    }
+
+    /// The threads of each worker process.
+    fn seats(&self, workers: usize) -> Result<u16, Error> {
+        if self.processes.is_none() {
+            let only = [
+                ("threads", self.threads.is_some()),
+                ("max_memory", self.limits.memory.is_some()),
+                ("max_cpu_time", self.limits.cpu.is_some()),
+                ("max_task_time", self.limits.task.is_some()),
+                ("prefix_output", self.prefixed),
+            ];
+            return match only.iter().find(|(_, set)| *set) {
+                None => Ok(1),
+                Some((what, _)) => Err(Error::config(format!(
+                    "{what} is for worker processes: call processes(), too, or leave it out"
+                ))),
+            };
+        }
+        let threads = self.threads.unwrap_or(1);
+        if threads == 0 {
+            let text = "a worker process needs at least 1 thread, not 0: leave threads(0) out";
+            return Err(Error::config(text));
+        }
+        if threads.saturating_mul(workers) > MOST_WORKERS {
+            return Err(Error::config(format!(
+                "{workers} worker processes of {threads} threads are too many: at most {MOST_WORKERS} \
+                 in all"
+            )));
+        }
+        if self.lease < SHORTEST_LEASE {
+            return Err(Error::config(format!(
+                "a lease of {:?} is too short: at least {SHORTEST_LEASE:?}, else healthy workers lose \
+                 theirs",
+                self.lease
+            )));
+        }
+        u16::try_from(threads).map_err(|_| Error::config(format!("{threads} threads are too many")))
+    }
+
+    fn process_setup(&self, workers: usize, threads: u16) -> process::Setup {
+        process::Setup {
+            workers,
+            threads,
+            order: self.order,
+            lease: self.lease,
+            limits: self.limits,
+            prefixed: self.prefixed,
+        }
     }
 
     fn worker_count(&self) -> Result<usize, Error> {
@@ -171,5 +330,16 @@ impl<R: ParallelTaskRunner> Runner<R> {
             Ok(()) => return Ok(report),
         };
         Err(Error::of_run(kind, report))
+    }
+}
+
+impl<R: fmt::Debug> fmt::Debug for Runner<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runner")
+            .field("runner", &self.runner)
+            .field("workers", &self.workers)
+            .field("order", &self.order)
+            .field("processes", &self.processes.is_some())
+            .finish_non_exhaustive()
     }
 }

@@ -1,12 +1,15 @@
 //! What ends a run: the last task, an interrupt, or a failed `begin`.
 
+use std::{fmt, sync::OnceLock};
+
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
 
 /// Whether workers go on. It leaves [`GOING`](Phase) once and never comes back.
-#[derive(Debug)]
 pub(crate) struct Stop {
     phase: AtomicU64,
     interrupted: AtomicBool,
+    /// Wakes who sleeps without looking.
+    wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 /// Why workers stop.
@@ -23,7 +26,17 @@ pub(crate) enum Phase {
 
 impl Stop {
     pub(crate) fn new() -> Self {
-        Self { phase: AtomicU64::new(Phase::Going as u64), interrupted: AtomicBool::new(false) }
+        Self {
+            phase: AtomicU64::new(Phase::Going as u64),
+            interrupted: AtomicBool::new(false),
+            wake: OnceLock::new(),
+        }
+    }
+
+    /// Calls `wake` when the run is stopped.
+    pub(crate) fn wake_with(&self, wake: impl Fn() + Send + Sync + 'static) {
+        let set = self.wake.set(Box::new(wake));
+        debug_assert!(set.is_ok(), "a run has one who waits");
     }
 
     /// One load of a line that hardly ever changes: this is asked before every task.
@@ -63,5 +76,14 @@ impl Stop {
             Ordering::SeqCst,
             Ordering::Relaxed,
         );
+        if let Some(wake) = self.wake.get() {
+            wake();
+        }
+    }
+}
+
+impl fmt::Debug for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stop").field("phase", &self.phase).finish_non_exhaustive()
     }
 }

@@ -1,11 +1,14 @@
 //! How long the tasks of one label take, measured so seldom that it costs nothing.
 
 use std::{
+    mem,
     sync::OnceLock,
     time::{Duration, Instant},
 };
 
 use hdrhistogram::Histogram;
+
+use crate::broker::Timing;
 
 /// A task of this length or longer is measured every time; down to [`SHORT`] it is measured the more
 /// seldom the shorter it is, so that reading the clock costs about one per cent.
@@ -20,7 +23,7 @@ const FEW: usize = 8;
 
 /// What reading the clock twice takes, measured once for the process and taken off every duration:
 /// for the shortest tasks it is most of what the clock shows.
-pub(super) fn clock_cost() -> Duration {
+pub(crate) fn clock_cost() -> Duration {
     static COST: OnceLock<Duration> = OnceLock::new();
     let read_twice = || {
         let start = Instant::now();
@@ -69,6 +72,29 @@ impl Times {
             let mine = self.many.get_or_insert_with(new_histogram);
             mine.add(&**theirs).expect("all histograms have the same bounds");
         }
+    }
+
+    /// Takes out what has been measured; which task is measured next stays as it is.
+    pub(crate) fn take(&mut self) -> Timing {
+        let mut samples: Vec<(u64, u64)> = self.few.drain(..).map(|nanos| (nanos, 1)).collect();
+        if let Some(many) = &mut self.many {
+            let counted = many.iter_recorded();
+            samples.extend(counted.map(|it| (it.value_iterated_to(), it.count_at_value())));
+            many.reset();
+        }
+        let nanos = u64::try_from(mem::take(&mut self.weighted)).unwrap_or(u64::MAX);
+        Timing { tasks: mem::take(&mut self.weight), nanos, samples }
+    }
+
+    /// What other workers have measured.
+    pub(crate) fn of(timing: &Timing) -> Self {
+        let mut times = Self::new();
+        (times.weight, times.weighted) = (timing.tasks, u128::from(timing.nanos));
+        for &(nanos, count) in &timing.samples {
+            let many = times.many.get_or_insert_with(new_histogram);
+            many.saturating_record_n(nanos.max(1), count);
+        }
+        times
     }
 
     fn keep(&mut self, nanos: u64) {

@@ -1,1 +1,272 @@
 //! Workers that are processes of their own.
+//!
+//! The parent starts its own executable again, with one end of a socket as its standard input. A worker
+//! is served by one thread of the parent, which stands before the broker in memory. Nothing is
+//! forked without exec, and nothing of the protocol goes over standard output.
+//!
+//! * `wire`: what is said; `server`: the parent's side of it; `entry`: the worker's.
+//! * `supervisor`: the parent's thread; `child`: one process as it sees it; `poll`: how it waits.
+//! * `begin`: what is posted from the parent.
+
+mod begin;
+mod build;
+mod child;
+mod entry;
+mod limits;
+mod poll;
+mod server;
+mod supervisor;
+mod wire;
+
+use std::{any::type_name, io, sync::Arc, thread, time::Duration};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use begin::Outside;
+use build::Build;
+pub(crate) use entry::{NotAWorker, unclaimed};
+use server::Killer;
+use supervisor::{Ended, Failed, Plan, Supervisor};
+pub(crate) use wire::Limits;
+use wire::{Greeting, Hello, MAGIC, PROTOCOL, write_frame};
+
+use crate::{
+    broker::{Blob, Broker, DeadLetter, LabelCount, MemoryBroker, Outcome, Step, Token},
+    codec::{self, Bytes},
+    dict::Dict,
+    engine::{Failures, Finished, Row, Times, Totals, queue::Order, stop::Stop},
+    error::{Error, Kind},
+    failure::{Cause, Failure},
+    registry,
+    runner::ParallelTaskRunner,
+};
+
+/// By this variable a process knows that it was started as a worker.
+const WORKER: &str = "PRUNNER_WORKER";
+
+/// Makes a worker of this process if it was started as one for a runner of type `R`; returns at once
+/// otherwise.
+///
+/// A run on [processes](crate::Runner::processes) starts the program once more for each worker, so call
+/// this before anything else in `main`: what comes before it is done by every worker, too. A program
+/// with several types of runners calls it once for each.
+///
+/// In a worker it does not return: the process ends when the run is over.
+///
+/// ```no_run
+/// use prunner::{MessageLoop, Runner, post_task, task};
+///
+/// #[task]
+/// fn greet(name: String) {
+///     println!("Hello, {name}.");
+/// }
+///
+/// fn main() -> Result<(), prunner::Error> {
+///     prunner::worker_entry::<MessageLoop>();
+///     let begin = || post_task(greet, "world".to_string());
+///     Runner::new(MessageLoop::new(begin, || ())).workers(4).processes().start()?;
+///     Ok(())
+/// }
+/// ```
+pub fn worker_entry<R>()
+where
+    R: ParallelTaskRunner + Serialize + DeserializeOwned + 'static,
+    R::Task: Serialize + DeserializeOwned + 'static,
+{
+    entry::enter::<R>();
+}
+
+/// The test that makes a worker of this test program, if it has one.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct WorkerTest(pub &'static str);
+
+inventory::collect!(WorkerTest);
+
+/// Lets the tests of a crate start worker processes: call it once in the crate's tests, in any module,
+/// with the types of all runners.
+///
+/// Under `cargo test` the program is the test harness, whose `main` does not call
+/// [`worker_entry`](crate::worker_entry). This adds a test that does; workers are started with that test
+/// alone. Run by the harness itself it does nothing.
+///
+/// ```
+/// use prunner::{Context, Labeled, ParallelTaskRunner, TaskResult};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Labeled, Serialize, Deserialize)]
+/// struct Step;
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Program;
+///
+/// impl ParallelTaskRunner for Program {
+///     type Task = Step;
+///     fn begin(&self, cx: &mut Context<'_, Step>) -> TaskResult { cx.post(Step); Ok(()) }
+///     fn run(&self, _: &Step, _: &mut Context<'_, Step>) -> TaskResult { Ok(()) }
+/// }
+///
+/// prunner::worker_test!(Program);
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! worker_test {
+    ($($runner:ty),+ $(,)?) => {
+        #[cfg(test)]
+        #[test]
+        fn prunner_worker() {
+            $($crate::worker_entry::<$runner>();)+
+        }
+        #[cfg(test)]
+        $crate::__private::inventory::submit! {
+            $crate::__private::WorkerTest(concat!(module_path!(), "::prunner_worker"))
+        }
+    };
+}
+
+/// The name of the test that makes a worker of this program, as the harness calls it.
+fn worker_test() -> Option<String> {
+    let test = inventory::iter::<WorkerTest>.into_iter().next()?;
+    // Without the crate.
+    Some(test.0.split_once("::").map_or(test.0, |(_, path)| path).to_string())
+}
+
+/// How a run on worker processes is set up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setup {
+    pub(crate) workers: usize,
+    pub(crate) threads: u16,
+    pub(crate) order: Order,
+    pub(crate) lease: Duration,
+    pub(crate) limits: Limits,
+    pub(crate) prefixed: bool,
+}
+
+/// Runs `begin` here and all tasks on worker processes. An error of the second kind comes with what was
+/// done until then.
+pub(crate) fn run<R>(
+    runner: &R,
+    setup: Setup,
+    stop: &Arc<Stop>,
+) -> Result<(Finished, Option<Kind>), Error>
+where
+    R: ParallelTaskRunner + Serialize,
+    R::Task: Serialize,
+{
+    let cannot = |error: &dyn std::fmt::Display| {
+        Error::config(format!("cannot start worker processes: {error}"))
+    };
+    let plan = plan(runner, setup).map_err(|error| cannot(&error))?;
+    let first = vec![Blob::default()];
+    let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::new(setup.lease, setup.order, first));
+    let token = Token::random();
+    let leased = broker.step(None, &[token]).map_err(|error| cannot(&error))?;
+    debug_assert!(matches!(leased, Step::Leased(..)), "the first blob is that of begin");
+
+    let (waker, woken) = poll::waker().map_err(|error| cannot(&error))?;
+    let waker = Arc::new(waker);
+    stop.wake_with({
+        let waker = Arc::clone(&waker);
+        move || waker.wake()
+    });
+    let outside = Outside::new(Arc::clone(&broker), token, waker);
+    let supervisor = Supervisor::new(
+        plan,
+        Arc::clone(&broker),
+        Arc::clone(&outside),
+        Arc::clone(stop),
+        woken,
+    );
+    let (begin, ended) = thread::scope(|scope| -> io::Result<_> {
+        let supervisor = thread::Builder::new()
+            .name("prunner-supervisor".into())
+            .spawn_scoped(scope, || supervisor.run())?;
+        let begin = outside.run(runner);
+        if begin.is_err() {
+            stop.drain();
+        }
+        let ended = supervisor.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok((begin, ended))
+    })
+    .map_err(|error| cannot(&error))?;
+    let outcome = broker.outcome().map_err(|error| cannot(&error))?;
+    Ok(finished(outcome, begin, ended))
+}
+
+fn plan<R: Serialize>(runner: &R, setup: Setup) -> io::Result<Plan> {
+    let Setup { workers, threads, order, lease, limits, prefixed } = setup;
+    let all_seats = u32::try_from(workers * usize::from(threads)).unwrap_or(u32::MAX);
+    let greeting =
+        Greeting { magic: MAGIC, protocol: PROTOCOL, build: Build::of_this_process()?.to_string() };
+    let bytes = codec::to_bytes(runner)
+        .map_err(|error| io::Error::other(format!("the runner, a {}, {error}", type_name::<R>())))?;
+    let hello = Hello {
+        runner_type: type_name::<R>().into(),
+        runner: Bytes(bytes),
+        tasks: registry::fingerprint(),
+        worker: 0,
+        seats: threads,
+        all_seats,
+        order,
+        lease,
+        limits,
+    };
+    // Whether it can be written is found out here, once.
+    write_frame(&hello, &mut Vec::new())?;
+    let first_words = move |worker: usize| {
+        let mut words = Vec::new();
+        let hello = Hello { worker: worker as u32, ..hello.clone() };
+        let written = write_frame(&greeting, &mut words).and_then(|()| write_frame(&hello, &mut words));
+        written.expect("it was written before");
+        words
+    };
+    Ok(Plan { workers, seats: threads, first_words: Box::new(first_words), prefixed, lease })
+}
+
+/// What the run has come to, as the threads engine would tell it.
+fn finished(outcome: Outcome, begin: Result<(), Cause>, ended: Ended) -> (Finished, Option<Kind>) {
+    let Outcome { posted, mut labels, crashed, dead: letters, entries, .. } = outcome;
+    let failures = letters.into_iter().map(|letter| failure_of(&letter, &ended.killers));
+    let first = failures.collect();
+    let sum = |count: fn(&LabelCount) -> u64| labels.iter().map(count).sum::<u64>();
+    let done = sum(|it| it.finished);
+    let dead = sum(|it| it.dead) + crashed;
+    let totals = Totals { posted, finished: done, dead };
+    let killers = ended.killers.iter().filter(|killer| killer.dead > 0).map(|killer| LabelCount {
+        label: killer.failure.label().to_string(),
+        dead: killer.dead,
+        ..LabelCount::default()
+    });
+    labels.extend(killers);
+    let rows = labels.iter().map(|it| Row::of(&it.label, it.finished, it.dead, Times::of(&it.times)));
+    let kind = ended.failed.map(|failed| match failed {
+        Failed::Dict(why) => Kind::Dict(why),
+        Failed::Workers(why) => Kind::Workers(why),
+    });
+    let finished = Finished {
+        begin,
+        totals,
+        left: posted.saturating_sub(done + dead),
+        rows: rows.collect(),
+        failures: Failures { first },
+        dict: Dict::from_entries(entries),
+        broken: None,
+        started: ended.started,
+    };
+    (finished, kind)
+}
+
+/// How a task died, as its worker has told, or as can be told of one that has killed its workers.
+fn failure_of(letter: &DeadLetter, killers: &[Killer]) -> Failure {
+    if !letter.report.0.is_empty() {
+        return codec::decode(&letter.report.0)
+            .unwrap_or_else(|error| unknown(format!("its report {error}")));
+    }
+    let killer = killers.iter().find(|killer| killer.task == letter.task.0);
+    let failure = killer.map(|killer| killer.failure.clone());
+    failure.unwrap_or_else(|| unknown("its workers have died, or lost their leases".into()))
+}
+
+fn unknown(why: String) -> Failure {
+    Failure::new("a task", None, Cause::text(why), 0)
+}

@@ -1,18 +1,17 @@
 //! The queue where `membarrier(2)` is missing: crossbeam's deques, one for each priority.
 
-use std::{iter, mem};
+use std::iter;
 
 use crossbeam_deque::{Steal, Stealer as DequeStealer, Worker};
 
-use super::{Order, Posts, Queue, Stealer, ring::Ring};
+use super::{Order, Posts, Queue, Stealer, buffer::Buffer};
 use crate::{sync::Barrier, task::Priority};
 
 /// A worker's own side.
 pub(crate) struct DequeQueue<T> {
     /// Highest priority first.
     lanes: [Worker<T>; 3],
-    /// Where the posts of the running handler lie, from number 0 on.
-    buffer: Ring<T>,
+    buffer: Buffer<T>,
     /// Newest first, and no task of another priority has ever been here.
     newest_is_next: bool,
 }
@@ -31,19 +30,15 @@ impl<T: Send> Queue<T> for DequeQueue<T> {
             Order::Fifo => Worker::new_fifo(),
         });
         let stealers = Stealers(std::array::from_fn(|lane| Worker::stealer(&lanes[lane])));
-        (Self { lanes, buffer: Ring::new(), newest_is_next: order == Order::Lifo }, stealers)
+        (Self { lanes, buffer: Buffer::new(), newest_is_next: order == Order::Lifo }, stealers)
     }
 
     fn open(&mut self) -> Posts<T> {
-        self.buffer.grow(1, 0..0);
-        Posts::new(self.buffer.open(0..0))
+        self.buffer.open()
     }
 
     fn make_room(&mut self, posts: &mut Posts<T>) {
-        let end = posts.window.end;
-        self.buffer.grow(end + 1, 0..end);
-        posts.window = self.buffer.open(0..0);
-        posts.window.end = end;
+        self.buffer.make_room(posts);
     }
 
     #[inline]
@@ -65,13 +60,8 @@ impl<T: Send> Queue<T> for DequeQueue<T> {
 
     fn publish(&mut self, posts: &mut Posts<T>) {
         self.newest_is_next &= !posts.has_prioritised();
-        for (priority, task) in posts.prioritised.drain(..) {
-            self.lane(priority).push(task);
-        }
-        for number in 0..mem::take(&mut posts.window.end) {
-            // SAFETY: the posts start at 0 and each is read once.
-            self.lane(Priority::Normal).push(unsafe { self.buffer.read(number) });
-        }
+        let lanes = &self.lanes;
+        self.buffer.drain(posts, |priority, task| lanes[priority as usize].push(task));
     }
 
     fn steal_from(&mut self, victim: &Self::Stealer, _: &mut Posts<T>, hand: &mut Option<T>) {
@@ -84,12 +74,6 @@ impl<T: Send> Queue<T> for DequeQueue<T> {
                 return;
             }
         }
-    }
-}
-
-impl<T> DequeQueue<T> {
-    fn lane(&self, priority: Priority) -> &Worker<T> {
-        &self.lanes[priority as usize]
     }
 }
 

@@ -4,15 +4,19 @@
 //! everywhere else.
 
 mod biased_queue;
+mod buffer;
 mod deque_queue;
 mod lanes;
 mod ring;
 
 pub(crate) use biased_queue::BiasedQueue;
+pub(crate) use buffer::Buffer;
 pub(crate) use deque_queue::DequeQueue;
 pub(crate) use ring::Posts;
 
 use std::mem;
+
+use serde::{Deserialize, Serialize};
 
 use crate::sync::Barrier;
 
@@ -20,7 +24,7 @@ use crate::sync::Barrier;
 ///
 /// Thieves take the oldest tasks either way. The order is a preference, not a promise: with more
 /// than one worker tasks run side by side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Order {
     /// Newest first: follow-ups run before older tasks, so that memory stays as small as the depth

@@ -1,0 +1,220 @@
+//! One worker process, seen by its parent: how it is started, its socket, its output.
+
+use std::{
+    env,
+    ffi::OsString,
+    io::{self, ErrorKind, Read, Write},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::{net::UnixStream, process::CommandExt},
+    },
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Instant,
+};
+
+use super::{WORKER, build, wire::Inbox};
+
+/// A worker process that was started and not yet waited for. It is killed when this is dropped.
+#[derive(Debug)]
+pub(super) struct WorkerProcess {
+    child: Child,
+    pub(super) socket: UnixStream,
+    pub(super) inbox: Inbox,
+    /// What is to be sent to it, and how much of it was.
+    sending: Vec<u8>,
+    sent: usize,
+    /// Its standard output and standard error, if they come here.
+    pub(super) pipes: Vec<Pipe>,
+    pub(super) stage: Stage,
+    pub(super) started: Instant,
+    /// When it was heard of last.
+    pub(super) heard: Instant,
+    pub(super) killed: bool,
+}
+
+/// How far the conversation has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The greeting was sent.
+    Greeted,
+    /// It is the same program.
+    Welcomed,
+    /// It works.
+    Ready,
+}
+
+impl WorkerProcess {
+    /// Starts this program once more as a worker.
+    pub(super) fn start(first_words: Vec<u8>, prefixed: bool) -> io::Result<Self> {
+        let (socket, theirs) = UnixStream::pair()?;
+        socket.set_nonblocking(true)?;
+        let output = || if prefixed { Stdio::piped() } else { Stdio::inherit() };
+        let mut child = Command::new(build::executable()?)
+            .arg0(env::args_os().next().unwrap_or_else(|| "prunner-worker".into()))
+            .args(arguments())
+            .env(WORKER, "stdin")
+            .stdin(OwnedFd::from(theirs))
+            .stdout(output())
+            .stderr(output())
+            // Ctrl-C in the terminal is for the parent, which knows what to do about it.
+            .process_group(0)
+            .spawn()?;
+        let stdout = child.stdout.take().map(OwnedFd::from);
+        let stderr = child.stderr.take().map(OwnedFd::from);
+        let pipes = stdout.map(|it| Pipe::new(it, false)).into_iter();
+        let pipes = pipes.chain(stderr.map(|it| Pipe::new(it, true)));
+        let pipes = pipes.collect::<io::Result<_>>();
+        let now = Instant::now();
+        let mut started = Self {
+            child,
+            socket,
+            inbox: Inbox::default(),
+            sending: first_words,
+            sent: 0,
+            pipes: Vec::new(),
+            stage: Stage::Greeted,
+            started: now,
+            heard: now,
+            killed: false,
+        };
+        started.pipes = pipes?;
+        Ok(started)
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends what there is to be sent, `more` behind the rest of the last time, as far as it goes.
+    pub(super) fn send(&mut self, more: &mut Vec<u8>) -> io::Result<()> {
+        loop {
+            if self.sent == self.sending.len() {
+                (self.sent, self.sending) = (0, std::mem::take(more));
+                if self.sending.is_empty() {
+                    return Ok(());
+                }
+            }
+            match (&self.socket).write(&self.sending[self.sent..]) {
+                Ok(bytes) => self.sent += bytes,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Whether something is still to be sent.
+    pub(super) fn is_sending(&self) -> bool {
+        self.sent < self.sending.len()
+    }
+
+    /// Kills it; it is gone when [`end`](WorkerProcess::end) returns.
+    pub(super) fn kill(&mut self) {
+        self.killed = true;
+        // It may be gone already. The child was not waited for, so its number is still its own.
+        let _ = self.child.kill();
+    }
+
+    /// Waits for its end: it has closed its socket, so it is not long in coming.
+    pub(super) fn end(mut self) -> (io::Result<ExitStatus>, Vec<Pipe>) {
+        self.kill();
+        (self.child.wait(), std::mem::take(&mut self.pipes))
+    }
+}
+
+impl Drop for WorkerProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a worker is called with: what this program was called with, because whatever `main` does before
+/// `worker_entry` may need it; or, if this is a test program, the test that makes a worker of it.
+fn arguments() -> Vec<OsString> {
+    match super::worker_test() {
+        None => env::args_os().skip(1).collect(),
+        Some(test) => [&test, "--exact", "--nocapture", "--quiet"].map(OsString::from).into(),
+    }
+}
+
+/// The output of a worker, which is passed on line by line.
+#[derive(Debug)]
+pub(super) struct Pipe {
+    from: OwnedReader,
+    is_stderr: bool,
+    line: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct OwnedReader(std::fs::File);
+
+/// A longer line is passed on in pieces.
+const MOST_LINE: usize = 64 << 10;
+
+impl Pipe {
+    fn new(from: OwnedFd, is_stderr: bool) -> io::Result<Self> {
+        set_nonblocking(from.as_fd())?;
+        Ok(Self { from: OwnedReader(from.into()), is_stderr, line: Vec::new() })
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.from.0.as_fd()
+    }
+
+    /// Passes on what has come, each line with `prefix` before it; false at the end.
+    pub(super) fn pass_on(&mut self, prefix: &str) -> bool {
+        let mut bytes = [0; 16 << 10];
+        loop {
+            match self.from.0.read(&mut bytes) {
+                Ok(0) => break,
+                Ok(read) => {
+                    self.line.extend_from_slice(&bytes[..read]);
+                    self.write_lines(prefix);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        if !self.line.is_empty() {
+            self.line.push(b'\n');
+            self.write_lines(prefix);
+        }
+        false
+    }
+
+    fn write_lines(&mut self, prefix: &str) {
+        let mut out = Vec::new();
+        let mut rest = &self.line[..];
+        while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
+            out.extend_from_slice(prefix.as_bytes());
+            out.extend_from_slice(&rest[..=end]);
+            rest = &rest[end + 1..];
+        }
+        if rest.len() > MOST_LINE {
+            out.extend_from_slice(prefix.as_bytes());
+            out.extend_from_slice(rest);
+            out.push(b'\n');
+            rest = &[];
+        }
+        self.line = rest.to_vec();
+        // If nobody reads it any more there is nothing to be done.
+        let _ = match self.is_stderr {
+            true => io::stderr().write_all(&out),
+            false => io::stdout().write_all(&out).and_then(|()| io::stdout().flush()),
+        };
+    }
+}
+
+fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+    let fd = fd.as_raw_fd();
+    // SAFETY: fcntl with these commands takes and returns integers, and the descriptor is open.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+    // SAFETY: as above.
+    if flags < 0 || unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}

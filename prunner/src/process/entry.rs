@@ -1,0 +1,422 @@
+//! The worker's side: how a process finds out that it is a worker, and what it does then.
+
+use std::{
+    any::type_name,
+    env,
+    fs::File,
+    io::{self, ErrorKind, Write},
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::{fs::FileTypeExt, net::UnixStream},
+    },
+    process, str,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    WORKER,
+    build::Build,
+    wire::{Down, Greeting, Hello, Inbox, Limits, MAGIC, PROTOCOL, Up, Welcome, write_frame},
+};
+use crate::{
+    broker::{Blob, Commit, Release, Token},
+    codec,
+    dict::SharedDict,
+    lease::{Desk, DeskHome, Keeper, Link, Phase, Seat, Sizes},
+    registry,
+    runner::ParallelTaskRunner,
+};
+
+/// What a process that was started as a worker knows before its runner is found.
+struct Claimed {
+    socket: UnixStream,
+    inbox: Inbox,
+    hello: Hello,
+}
+
+/// The worker that this process is to become, until a `worker_entry` of the right type comes.
+static CLAIMED: Mutex<Option<Claimed>> = Mutex::new(None);
+
+/// Why this process is not a worker, or not yet.
+#[derive(Debug)]
+pub(crate) enum NotAWorker {
+    /// It was not started as one.
+    Program,
+    /// It was, and `main` has not called `worker_entry` for its runner.
+    Unclaimed(String),
+}
+
+/// Whether this process was started as a worker and is not one yet.
+pub(crate) fn unclaimed() -> NotAWorker {
+    if let Some(claimed) = &*CLAIMED.lock() {
+        return NotAWorker::Unclaimed(claimed.hello.runner_type.clone());
+    }
+    match is_worker() {
+        true => NotAWorker::Unclaimed("R".into()),
+        false => NotAWorker::Program,
+    }
+}
+
+/// A process that a handler starts inherits the variable, but not the socket.
+fn is_worker() -> bool {
+    env::var_os(WORKER).is_some_and(|value| value == "stdin")
+        && io::stdin().as_fd().try_clone_to_owned().is_ok_and(|fd| is_socket(fd).is_some())
+}
+
+fn is_socket(fd: OwnedFd) -> Option<UnixStream> {
+    let file = File::from(fd);
+    let is_socket = file.metadata().ok()?.file_type().is_socket();
+    is_socket.then(|| UnixStream::from(OwnedFd::from(file)))
+}
+
+/// Becomes a worker if this process was started as one for a runner of this type.
+pub(crate) fn enter<R>()
+where
+    R: ParallelTaskRunner + Serialize + DeserializeOwned + 'static,
+    R::Task: Serialize + DeserializeOwned + 'static,
+{
+    let mut claimed = CLAIMED.lock();
+    if claimed.is_none() {
+        if !is_worker() {
+            return;
+        }
+        match claim() {
+            Ok(new) => *claimed = Some(new),
+            // The parent is gone, or has said something that no parent says. Whatever `main` does next is
+            // not for this process to do.
+            Err(error) => leave(&format!("a worker process cannot begin: {error}")),
+        }
+    }
+    match claimed.take() {
+        Some(mine) if mine.hello.runner_type == type_name::<R>() => {
+            drop(claimed);
+            match work::<R>(mine) {
+                Ok(()) => process::exit(0),
+                Err(error) => leave(&format!("a worker process cannot begin: {error}")),
+            }
+        }
+        other => *claimed = other,
+    }
+}
+
+fn leave(why: &str) -> ! {
+    let _ = writeln!(io::stderr(), "{why}");
+    process::exit(1);
+}
+
+/// Takes the socket and hears what there is to know.
+fn claim() -> io::Result<Claimed> {
+    let socket = is_socket(io::stdin().as_fd().try_clone_to_owned()?)
+        .ok_or_else(|| io::Error::other("its standard input is not a socket"))?;
+    // Handlers, and programs that they start, shall not read the conversation.
+    let null = File::open("/dev/null")?;
+    // SAFETY: dup2 takes two descriptors, both of them open.
+    if unsafe { libc::dup2(null.as_raw_fd(), libc::STDIN_FILENO) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    die_with_the_parent();
+    let mut inbox = Inbox::default();
+    let greeting: Greeting = expect(&socket, &mut inbox)?;
+    let build = Build::of_this_process()?.to_string();
+    if let Some(why) = refusal(&greeting, &build) {
+        say(&socket, &Welcome::Refused(why.clone()))?;
+        return Err(io::Error::other(why));
+    }
+    say(&socket, &Welcome::Same)?;
+    let hello = expect(&socket, &mut inbox)?;
+    Ok(Claimed { socket, inbox, hello })
+}
+
+/// Why the two programs cannot work together, if they cannot.
+fn refusal(greeting: &Greeting, build: &str) -> Option<String> {
+    let Greeting { magic, protocol, build: theirs } = greeting;
+    if *magic != MAGIC {
+        return Some("this is not a prunner program that started it".into());
+    }
+    if *protocol != PROTOCOL {
+        let text = "the two programs speak different versions of the protocol";
+        return Some(format!("{text}: {theirs} speaks {protocol}, {build} speaks {PROTOCOL}"));
+    }
+    (theirs != build).then(|| {
+        format!(
+            "the worker is another build than the program that started it: {build}, not {theirs}; \
+             start the program again"
+        )
+    })
+}
+
+fn say(mut socket: &UnixStream, frame: &impl Serialize) -> io::Result<()> {
+    let mut out = Vec::new();
+    write_frame(frame, &mut out)?;
+    socket.write_all(&out)
+}
+
+fn expect<T: DeserializeOwned>(mut socket: &UnixStream, inbox: &mut Inbox) -> io::Result<T> {
+    loop {
+        if let Some(frame) = inbox.next()? {
+            return Ok(frame);
+        }
+        if inbox.read_from(&mut socket)? == 0 {
+            return Err(io::Error::new(ErrorKind::UnexpectedEof, "its parent is gone"));
+        }
+    }
+}
+
+/// The end of the socket tells a worker that its parent is gone; where the kernel can, it also kills it.
+fn die_with_the_parent() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: this prctl takes a signal's number and affects this process only. It comes when the thread
+    // ends that has started us, which lives as long as the run.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+    }
+}
+
+/// Works until the run is over.
+fn work<R>(claimed: Claimed) -> io::Result<()>
+where
+    R: ParallelTaskRunner + Serialize + DeserializeOwned + 'static,
+    R::Task: Serialize + DeserializeOwned + 'static,
+{
+    let Claimed { socket, inbox, hello } = claimed;
+    let runner = match get_ready::<R>(&hello) {
+        Ok(runner) => runner,
+        Err(why) => {
+            say(&socket, &Up::Refused(why.clone()))?;
+            return Err(io::Error::other(why));
+        }
+    };
+    // Found out while there is a single thread: later it takes longer.
+    let _ = crate::sync::Barrier::detect();
+    say(&socket, &Up::Ready)?;
+
+    let link: Arc<dyn Link> = Arc::new(SocketLink::new(socket.try_clone()?));
+    let sizes = Sizes { order: hello.order, all_seats: hello.all_seats as usize };
+    let first = hello.worker as usize * usize::from(hello.seats);
+    let desks: Vec<Arc<Desk<R::Task>>> = (0..hello.seats)
+        .map(|seat| {
+            let desk = Arc::new(Desk::new(seat, first + usize::from(seat), sizes));
+            let home = DeskHome::new(&desk, Arc::clone(&link));
+            desk.set_dict(SharedDict::at(Arc::new(home)));
+            desk
+        })
+        .collect();
+    let keeper =
+        Keeper::new(desks.clone(), Arc::clone(&link), hello.lease, hello.limits.task);
+    thread::Builder::new().name("prunner-keeper".into()).spawn(move || keep(keeper, &socket, inbox))?;
+
+    let limits = hello.limits;
+    let before_lease = move || renew_limits(limits);
+    let runner = &runner;
+    thread::scope(|scope| {
+        let mut desks = desks.into_iter();
+        let mine = desks.next();
+        for desk in desks {
+            let (link, before_lease) = (Arc::clone(&link), &before_lease);
+            let name = format!("prunner-{}", desk.worker());
+            let seat = move || Seat::sit_down(runner, desk, link, before_lease).work();
+            if let Err(error) = thread::Builder::new().name(name).spawn_scoped(scope, seat) {
+                let _ = writeln!(io::stderr(), "a worker process goes on with fewer threads: {error}");
+            }
+        }
+        if let Some(desk) = mine {
+            Seat::sit_down(runner, desk, Arc::clone(&link), &before_lease).work();
+        }
+    });
+    Ok(())
+}
+
+fn renew_limits(limits: Limits) {
+    if let Err(error) = limits.renew_cpu() {
+        log::warn!("cannot limit the CPU time: {error}");
+    }
+}
+
+/// Everything that can be wrong before the first task.
+fn get_ready<R: DeserializeOwned>(hello: &Hello) -> Result<R, String> {
+    let mine = registry::fingerprint();
+    if hello.tasks != mine {
+        return Err("the functions under #[task] are not those of the program that started it".into());
+    }
+    let runner = codec::decode(&hello.runner.0)
+        .map_err(|error| format!("the runner, a {}, {error}", type_name::<R>()))?;
+    hello.limits.limit_memory().map_err(|error| format!("cannot limit the memory: {error}"))?;
+    Ok(runner)
+}
+
+/// Reads what the parent says until it says nothing any more; then this process has no reason to be.
+fn keep<T>(mut keeper: Keeper<T>, mut socket: &UnixStream, mut inbox: Inbox)
+where
+    T: crate::task::Labeled + Serialize + DeserializeOwned,
+{
+    let mut waits = None;
+    loop {
+        match inbox.next() {
+            Ok(Some(down)) => {
+                obey(&mut keeper, down);
+                continue;
+            }
+            Ok(None) => {}
+            Err(error) => leave(&format!("the parent of a worker process broke the protocol: {error}")),
+        }
+        let next = match keeper.tick() {
+            Ok(next) => next,
+            Err(worker) => {
+                let text = "a handler runs longer than it may: its process is given up";
+                let _ = writeln!(io::stderr(), "worker {worker}: {text}");
+                process::abort();
+            }
+        };
+        if waits != Some(next) {
+            // In microseconds: the kernel takes no less for a wait.
+            let rounded = Duration::from_micros(next.as_micros() as u64).max(Duration::from_micros(1));
+            if socket.set_read_timeout(Some(rounded)).is_ok() {
+                waits = Some(next);
+            }
+        }
+        match inbox.read_from(&mut socket) {
+            Ok(0) => vanish(),
+            Ok(_) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                ) => {}
+            Err(_) => vanish(),
+        }
+    }
+}
+
+/// Ends this process because its parent is gone. Handlers may still run, so nothing is cleaned up under
+/// their feet.
+fn vanish() -> ! {
+    // SAFETY: _exit takes an integer and does not return.
+    unsafe { libc::_exit(1) }
+}
+
+fn obey<T>(keeper: &mut Keeper<T>, down: Down)
+where
+    T: crate::task::Labeled + Serialize + DeserializeOwned,
+{
+    match down {
+        Down::Leased { seat, leases } => keeper.leased(seat, leases),
+        Down::Committed { seat, token } => keeper.committed(seat, token),
+        Down::Lost { seat, token } => keeper.lost(seat, token),
+        Down::Conflict { seat, token, conflict } => keeper.conflict(seat, token, conflict),
+        Down::Lock { seat, lock } => keeper.locked(seat, lock),
+        Down::Read { seat, read } => keeper.read(seat, read),
+        Down::Gone(tokens) => keeper.gone(&tokens),
+        Down::Wanted { tasks, lock } => keeper.wanted(tasks, lock),
+        Down::Drain => keeper.enter(Phase::Draining),
+        Down::Done => keeper.enter(Phase::Done),
+    }
+}
+
+/// The way to the parent.
+struct SocketLink(Mutex<Wire>);
+
+struct Wire {
+    socket: UnixStream,
+    out: Vec<u8>,
+}
+
+/// A commit's posts are sent in frames of about this size.
+const POSTS_FRAME: usize = 1 << 20;
+
+impl SocketLink {
+    fn new(socket: UnixStream) -> Self {
+        Self(Mutex::new(Wire { socket, out: Vec::new() }))
+    }
+
+    fn send(&self, up: &Up) {
+        let mut wire = self.0.lock();
+        wire.put(up);
+        wire.flush();
+    }
+}
+
+impl Wire {
+    fn put(&mut self, up: &Up) {
+        if let Err(error) = write_frame(up, &mut self.out) {
+            // A worker that cannot say what it has done must not go on as if it had.
+            leave(&format!("a worker process cannot commit: {error}"));
+        }
+    }
+
+    fn flush(&mut self) {
+        // If the parent is gone the keeper reads so, and ends this process.
+        let _ = self.socket.write_all(&self.out);
+        self.out.clear();
+        self.out.shrink_to(2 * POSTS_FRAME);
+    }
+
+    /// Sends the posts of a commit ahead of it, and returns them.
+    fn send_posts(&mut self, seat: u16, posts: Vec<Blob>) -> Vec<Blob> {
+        let mut kept = Vec::with_capacity(posts.len());
+        let mut posts = posts.into_iter().peekable();
+        while posts.peek().is_some() {
+            let mut size = 0;
+            let mut blobs = Vec::new();
+            while let Some(blob) = posts.next_if(|_| size < POSTS_FRAME) {
+                size += blob.tasks.size();
+                blobs.push(blob);
+            }
+            let up = Up::Posts { seat, blobs };
+            self.put(&up);
+            if self.out.len() > POSTS_FRAME {
+                self.flush();
+            }
+            if let Up::Posts { blobs, .. } = up {
+                kept.extend(blobs);
+            }
+        }
+        kept
+    }
+}
+
+impl Link for SocketLink {
+    fn step(&self, seat: u16, commit: Option<Commit>, want: &[Token]) -> Option<Commit> {
+        let mut wire = self.0.lock();
+        let (commit, posts) = match commit {
+            None => (None, Vec::new()),
+            Some(mut commit) => {
+                let posts = wire.send_posts(seat, std::mem::take(&mut commit.posts));
+                (Some(commit), posts)
+            }
+        };
+        let up = Up::Step { seat, commit, want: want.to_vec() };
+        wire.put(&up);
+        wire.flush();
+        let Up::Step { commit, .. } = up else { return None };
+        commit.map(|commit| Commit { posts, ..commit })
+    }
+
+    fn lock(&self, seat: u16, token: Token) {
+        self.send(&Up::Lock { seat, token });
+    }
+
+    fn read(&self, seat: u16, token: Token, key: &str, known: u64) {
+        self.send(&Up::Read { seat, token, key: key.to_string(), known });
+    }
+
+    fn release(&self, seat: u16, token: Token, why: Release) {
+        self.send(&Up::Release { seat, token, why });
+    }
+
+    fn renew(&self, tokens: Vec<Token>) {
+        self.send(&Up::Renew(tokens));
+    }
+
+    fn suspect(&self, token: Token, label: &str, data: Option<String>) {
+        self.send(&Up::Suspect { token, label: label.to_string(), data });
+    }
+
+    fn broken(&self, why: String) {
+        self.send(&Up::Broken(why));
+    }
+}

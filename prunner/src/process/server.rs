@@ -1,0 +1,495 @@
+//! The parent's side of the conversation with its workers, without sockets and processes: frames in,
+//! frames out. It can stand before any broker.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
+
+use super::wire::{Down, Up, WireError, write_frame};
+use crate::{
+    broker::{
+        Blob, Broker, BrokerError, Commit, DeadLetter, Lease, Lock, MOST_CRASHES, Release, Step, Token,
+    },
+    codec,
+    failure::{Cause, Failure},
+};
+
+/// At most so many tokens may be wanted by one seat.
+const MOST_WANTED: usize = 4;
+
+/// All workers of a run, as far as they lease and commit.
+pub(crate) struct Server {
+    broker: Arc<dyn Broker>,
+    lines: Vec<Option<Line>>,
+    /// Seats that have nothing to do, the first one longest.
+    idle: VecDeque<Place>,
+    /// Whether new leases are given out.
+    leasing: bool,
+    /// Workers that could still be started: they wait for tasks, too.
+    reserve: usize,
+    /// What tasks are called that have killed a worker when they were alone.
+    killers: HashMap<Vec<u8>, Killer>,
+    broken: Option<String>,
+}
+
+/// A task that has killed a worker when it was alone.
+#[derive(Clone, Debug)]
+pub(crate) struct Killer {
+    /// The task, as bytes.
+    pub(crate) task: Vec<u8>,
+    /// What will be told of it if it does not stop.
+    pub(crate) failure: Failure,
+    /// How many tasks of these bytes are dead because of it.
+    pub(crate) dead: u64,
+}
+
+/// A seat of a worker process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    line: usize,
+    seat: u16,
+}
+
+/// The line to one worker process.
+struct Line {
+    seats: Vec<Seat>,
+    /// Frames that are to be sent.
+    out: Vec<u8>,
+    /// Whether it knows that others wait for tasks, and for the lock, and has not committed since.
+    told: (bool, bool),
+    /// The task that it runs by itself, as it calls it.
+    suspect: Option<(Token, String, Option<String>)>,
+    /// How often it has committed.
+    commits: u64,
+}
+
+#[derive(Default)]
+struct Seat {
+    /// Its leases; it runs the first.
+    leases: VecDeque<Held>,
+    /// Tokens for leases that it wants and has not got.
+    want: VecDeque<Token>,
+    /// The posts of its next commit, as far as they have come.
+    posts: Vec<Blob>,
+    /// A commit that waits for the dict's lock to be free.
+    commit: Option<Commit>,
+    /// A lease that waits for the lock.
+    lock: Option<Token>,
+}
+
+/// A lease of a seat.
+struct Held {
+    token: Token,
+    /// The task of a blob that may be deadly, and how many workers it has killed.
+    suspect: Option<(Vec<u8>, u32)>,
+}
+
+impl Held {
+    fn of(lease: &Lease) -> Self {
+        let blob = &lease.blob;
+        let task = blob.tasks.iter().next().and_then(Result::ok).filter(|_| blob.suspect);
+        Self { token: lease.token, suspect: task.map(|task| (task.to_vec(), blob.crashes)) }
+    }
+}
+
+/// Why a worker cannot be talked to any more.
+#[derive(Debug)]
+pub(crate) enum ServeError {
+    /// It said something that makes no sense.
+    Protocol(String),
+    /// The broker failed: the run cannot go on.
+    Broker(BrokerError),
+}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Protocol(text) => write!(f, "it broke the protocol: {text}"),
+            Self::Broker(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<BrokerError> for ServeError {
+    fn from(error: BrokerError) -> Self {
+        Self::Broker(error)
+    }
+}
+
+impl From<WireError> for ServeError {
+    fn from(error: WireError) -> Self {
+        Self::Protocol(error.to_string())
+    }
+}
+
+impl Server {
+    pub(crate) fn new(broker: Arc<dyn Broker>) -> Self {
+        Self {
+            broker,
+            lines: Vec::new(),
+            idle: VecDeque::new(),
+            leasing: true,
+            reserve: 0,
+            killers: HashMap::new(),
+            broken: None,
+        }
+    }
+
+    /// Opens the line to worker `line`, which has so many seats.
+    pub(crate) fn open(&mut self, line: usize, seats: u16) {
+        if self.lines.len() <= line {
+            self.lines.resize_with(line + 1, || None);
+        }
+        let seats = (0..seats).map(|_| Seat::default()).collect();
+        self.lines[line] =
+            Some(Line { seats, out: Vec::new(), told: (false, false), suspect: None, commits: 0 });
+    }
+
+    /// Closes the line to a worker that has died, or ended. What it had goes back. Returns how often it
+    /// had committed.
+    pub(crate) fn close(&mut self, line: usize, how: &str) -> Result<u64, BrokerError> {
+        let Some(closed) = self.lines.get_mut(line).and_then(Option::take) else { return Ok(0) };
+        self.idle.retain(|place| place.line != line);
+        for seat in &closed.seats {
+            for (at, lease) in seat.leases.iter().enumerate() {
+                // It ran the first of them; it has not even started the others.
+                let why = if at == 0 { Release::Crashed } else { Release::Shutdown };
+                if why == Release::Crashed {
+                    self.note_suspect(lease, closed.suspect.as_ref(), line, how);
+                }
+                self.broker.release(lease.token, why)?;
+            }
+            for token in &seat.want {
+                self.broker.release(*token, Release::Shutdown)?;
+            }
+        }
+        Ok(closed.commits)
+    }
+
+    /// Remembers what a task is called that was alone when its worker died.
+    fn note_suspect(
+        &mut self,
+        lease: &Held,
+        suspect: Option<&(Token, String, Option<String>)>,
+        worker: usize,
+        how: &str,
+    ) {
+        let Some((task, crashes)) = &lease.suspect else { return };
+        let (label, data) = match suspect {
+            Some((token, label, data)) if *token == lease.token => (label.clone(), data.clone()),
+            _ => ("a task".to_string(), None),
+        };
+        let cause = Cause::text(format!("killed its worker {} times: {how}", crashes + 1));
+        let failure = Failure::new(label, data, cause, worker);
+        let killer = self.killers.entry(task.clone()).or_insert_with(|| Killer {
+            task: task.clone(),
+            failure: failure.clone(),
+            dead: 0,
+        });
+        killer.failure = failure;
+        if crashes + 1 >= MOST_CRASHES {
+            killer.dead += 1;
+            log::error!("task died: {}", killer.failure);
+        }
+    }
+
+    /// The tasks that have killed workers.
+    pub(crate) fn into_killers(self) -> Vec<Killer> {
+        self.killers.into_values().collect()
+    }
+
+    /// Whether workers have nothing to do, or could be started.
+    pub(crate) fn is_hungry(&self) -> bool {
+        !self.idle.is_empty() || self.reserve > 0
+    }
+
+    /// Whether a worker has any leases.
+    pub(crate) fn holds_leases(&self, line: usize) -> bool {
+        let line = self.lines.get(line).and_then(Option::as_ref);
+        line.is_some_and(|line| line.seats.iter().any(|seat| !seat.leases.is_empty()))
+    }
+
+    /// Why the dict cannot be made whole, if it cannot.
+    pub(crate) fn take_broken(&mut self) -> Option<String> {
+        self.broken.take()
+    }
+
+    /// Gives out no more leases, and tells the workers.
+    pub(crate) fn drain(&mut self) {
+        self.leasing = false;
+        self.tell_all(&Down::Drain);
+    }
+
+    /// Tells the workers that there is nothing left to do.
+    pub(crate) fn finish(&mut self) {
+        self.leasing = false;
+        self.tell_all(&Down::Done);
+    }
+
+    fn tell_all(&mut self, down: &Down) {
+        for line in self.lines.iter_mut().flatten() {
+            line.say(down);
+        }
+    }
+
+    /// Says how many workers could be started if there were work for them.
+    pub(crate) fn set_reserve(&mut self, reserve: usize) {
+        self.reserve = reserve;
+    }
+
+    /// How many seats have nothing to do.
+    pub(crate) fn idle_seats(&self) -> usize {
+        self.idle.len()
+    }
+
+    /// What is to be sent to a worker; the caller takes off what it has sent.
+    pub(crate) fn outbox(&mut self, line: usize) -> Option<&mut Vec<u8>> {
+        self.lines.get_mut(line)?.as_mut().map(|line| &mut line.out)
+    }
+
+    /// Does what a worker asks for.
+    pub(crate) fn handle(&mut self, from: usize, up: Up) -> Result<(), ServeError> {
+        match up {
+            Up::Ready | Up::Refused(_) => {
+                Err(ServeError::Protocol("it says hello in the middle of a run".into()))
+            }
+            Up::Posts { seat, blobs } => {
+                self.seat(from, seat)?.posts.extend(blobs);
+                Ok(())
+            }
+            Up::Step { seat, commit, want } => {
+                let place = Place { line: from, seat };
+                let mine = self.seat(from, seat)?;
+                mine.want.extend(want);
+                if mine.want.len() > MOST_WANTED || mine.commit.is_some() {
+                    return Err(ServeError::Protocol("it asks before it was answered".into()));
+                }
+                match commit {
+                    Some(mut commit) => {
+                        let mut posts = std::mem::take(&mut mine.posts);
+                        posts.append(&mut commit.posts);
+                        commit.posts = posts;
+                        self.commit(place, commit)?;
+                    }
+                    None => self.wait(place),
+                }
+                Ok(())
+            }
+            Up::Lock { seat, token } => {
+                self.seat(from, seat)?.lock = Some(token);
+                self.ask_for_lock(Place { line: from, seat })
+            }
+            Up::Read { seat, token, key, known } => {
+                self.seat(from, seat)?;
+                let read = self.broker.read(token, &key, known)?;
+                self.say(from, &Down::Read { seat, read });
+                Ok(())
+            }
+            Up::Renew(tokens) => {
+                let gone = self.broker.renew(&tokens)?;
+                if !gone.is_empty() {
+                    self.say(from, &Down::Gone(gone));
+                }
+                Ok(())
+            }
+            Up::Release { seat, token, why } => {
+                let mine = self.seat(from, seat)?;
+                let had = mine.leases.len();
+                mine.leases.retain(|lease| lease.token != token);
+                if mine.leases.len() < had {
+                    self.broker.release(token, why)?;
+                }
+                self.wait(Place { line: from, seat });
+                Ok(())
+            }
+            Up::Suspect { token, label, data } => {
+                if let Some(line) = &mut self.lines[from] {
+                    line.suspect = Some((token, label, data));
+                }
+                Ok(())
+            }
+            Up::Broken(why) => {
+                self.broken.get_or_insert(why);
+                Ok(())
+            }
+        }
+    }
+
+    fn seat(&mut self, line: usize, seat: u16) -> Result<&mut Seat, ServeError> {
+        let line = self.lines.get_mut(line).and_then(Option::as_mut);
+        line.and_then(|line| line.seats.get_mut(usize::from(seat)))
+            .ok_or_else(|| ServeError::Protocol(format!("it has no seat {seat}")))
+    }
+
+    fn say(&mut self, line: usize, down: &Down) {
+        if let Some(line) = self.lines.get_mut(line).and_then(Option::as_mut) {
+            line.say(down);
+        }
+    }
+
+    fn commit(&mut self, place: Place, commit: Commit) -> Result<(), ServeError> {
+        let Place { line, seat } = place;
+        let token = commit.token;
+        let answer = self.broker.step(Some(&commit), &[])?;
+        let mine = self.seat(line, seat)?;
+        let down = match answer {
+            Step::Conflict(conflict) if conflict.entries.is_empty() => {
+                // Nothing is wrong with it but that somebody holds the lock.
+                mine.commit = Some(commit);
+                return Ok(());
+            }
+            Step::Conflict(conflict) => Down::Conflict { seat, token, conflict },
+            Step::Lost => {
+                mine.leases.retain(|lease| lease.token != token);
+                Down::Lost { seat, token }
+            }
+            Step::Leased(..) | Step::Empty(_) | Step::Done => {
+                mine.leases.retain(|lease| lease.token != token);
+                if let Some(keep) = commit.keep {
+                    mine.leases.push_front(Held::of(&keep));
+                }
+                log_dead(&commit.dead);
+                if let Some(line) = &mut self.lines[line] {
+                    line.told = (false, false);
+                    line.commits += 1;
+                }
+                Down::Committed { seat, token }
+            }
+        };
+        self.say(line, &down);
+        self.wait(place);
+        Ok(())
+    }
+
+    /// Notes that a seat has nothing to do, if it has not.
+    fn wait(&mut self, place: Place) {
+        let Ok(seat) = self.seat(place.line, place.seat) else { return };
+        let idle = seat.leases.is_empty() && !seat.want.is_empty();
+        if idle && !self.idle.contains(&place) {
+            self.idle.push_back(place);
+        }
+    }
+
+    fn ask_for_lock(&mut self, place: Place) -> Result<(), ServeError> {
+        let Place { line, seat } = place;
+        let Some(token) = self.seat(line, seat)?.lock else { return Ok(()) };
+        let lock = self.broker.lock(token)?;
+        if lock != Lock::Busy {
+            self.seat(line, seat)?.lock = None;
+            self.say(line, &Down::Lock { seat, lock });
+        }
+        Ok(())
+    }
+
+    /// Does what may have become possible: commits and questions that waited for the lock, leases for
+    /// those who have nothing to do, then one in advance for the others. Returns whether the run is
+    /// over.
+    pub(crate) fn pump(&mut self) -> Result<bool, ServeError> {
+        for line in 0..self.lines.len() {
+            let seats = self.lines[line].as_ref().map_or(0, |line| line.seats.len());
+            for seat in 0..seats as u16 {
+                let place = Place { line, seat };
+                if let Some(commit) = self.seat(line, seat)?.commit.take() {
+                    self.commit(place, commit)?;
+                }
+                self.ask_for_lock(place)?;
+            }
+        }
+        if self.leasing {
+            self.serve_idle()?;
+            self.serve_ahead()?;
+            self.ask_for_more()?;
+        }
+        Ok(self.broker.watch(0, Duration::ZERO)?.done)
+    }
+
+    fn serve_idle(&mut self) -> Result<(), ServeError> {
+        while let Some(&place) = self.idle.front() {
+            if !self.lease(place)? {
+                break;
+            }
+            self.idle.pop_front();
+        }
+        Ok(())
+    }
+
+    /// A second lease for those who have one, if there is more than enough.
+    fn serve_ahead(&mut self) -> Result<(), ServeError> {
+        if !self.idle.is_empty() {
+            return Ok(());
+        }
+        for line in 0..self.lines.len() {
+            let seats = self.lines[line].as_ref().map_or(0, |line| line.seats.len());
+            for seat in 0..seats as u16 {
+                let mine = self.seat(line, seat)?;
+                let wants = !mine.want.is_empty() && !mine.leases.is_empty();
+                if wants && self.broker.watch(0, Duration::ZERO)?.queued > self.reserve {
+                    self.lease(Place { line, seat })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Leases a blob to a seat; false if there is none.
+    fn lease(&mut self, place: Place) -> Result<bool, ServeError> {
+        let Place { line, seat } = place;
+        let Some(&token) = self.seat(line, seat)?.want.front() else { return Ok(true) };
+        match self.broker.step(None, &[token])? {
+            Step::Leased(leases, _) => {
+                let mine = self.seat(line, seat)?;
+                mine.want.pop_front();
+                mine.leases.extend(leases.iter().map(Held::of));
+                self.say(line, &Down::Leased { seat, leases });
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Tells those who have tasks that others have none, or wait for the lock.
+    fn ask_for_more(&mut self) -> Result<(), ServeError> {
+        let lock = self.broker.watch(0, Duration::ZERO)?.lock_waiting > 0;
+        let tasks = !self.idle.is_empty() || self.reserve > 0;
+        if !tasks && !lock {
+            return Ok(());
+        }
+        for line in self.lines.iter_mut().flatten() {
+            let busy = line.seats.iter().any(|seat| !seat.leases.is_empty());
+            let news = (tasks && !line.told.0) || (lock && !line.told.1);
+            if busy && news {
+                line.told = (tasks || line.told.0, lock || line.told.1);
+                line.say(&Down::Wanted { tasks, lock });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Tells of tasks that have died. The workers themselves have no log.
+fn log_dead(dead: &[DeadLetter]) {
+    for letter in dead {
+        match codec::decode::<Failure>(&letter.report.0) {
+            Ok(failure) => log::error!("task died on worker {}: {failure}", failure.worker()),
+            Err(error) => log::error!("task died: its report {error}"),
+        }
+    }
+}
+
+impl Line {
+    fn say(&mut self, down: &Down) {
+        if let Err(error) = write_frame(down, &mut self.out) {
+            // Only a value of the dict can be that large, and it came in a frame.
+            log::error!("cannot answer a worker: {error}");
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("idle", &self.idle).finish_non_exhaustive()
+    }
+}
