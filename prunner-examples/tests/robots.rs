@@ -130,6 +130,20 @@ fn hosts_are_sorted_and_told_once() {
     assert_eq!((finished.code, &*finished.stderr), (Some(0), ""));
 }
 
+#[cfg(unix)]
+#[test]
+fn names_need_not_be_text() {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let root = tempdir().expect("a directory for the test");
+    let directory = root.path().join(OsStr::from_bytes(b"\xff"));
+    fs::create_dir(&directory).expect("a directory");
+    let log = directory.join(OsStr::from_bytes(b"\xfe\n.log.gz"));
+    fs::write(log, gzip(robot("a.example").as_bytes())).expect("a file");
+    let finished = search(&directory, &[]);
+    assert_eq!((finished.code, &*finished.stdout), (Some(0), "a.example\n"), "{finished:?}");
+}
+
 #[test]
 fn malformed_lines_are_reported_with_their_numbers() {
     let directory = tempdir().expect("a directory for the test");

@@ -2,16 +2,19 @@
 //!
 //! A `Box<dyn FnOnce>` a task costs an allocation that is often freed on another thread: measured,
 //! 94 ns a task with two workers. So a call is a pointer to a static table and 16 bytes in which
-//! small arguments lie inline; larger ones are boxed.
+//! small arguments lie inline; larger ones are boxed. How a call travels to another process is in
+//! [`registry`](crate::registry).
 
 use std::{
-    any::type_name,
+    any::{TypeId, type_name},
     fmt,
     marker::PhantomData,
     mem::{MaybeUninit, align_of, needs_drop, size_of},
+    ptr::NonNull,
 };
 
 use crate::{
+    codec::{self, CodecError},
     runner::TaskResult,
     task::Labeled,
     task_fn::{State, TaskArgs, TaskFn},
@@ -27,7 +30,10 @@ pub struct Call {
 type Payload = MaybeUninit<[usize; 2]>;
 
 /// What can be done with a payload of one type.
-struct Table {
+///
+/// Aligned, so that its address makes a number without a division: see [`Table::number`].
+#[repr(align(64))]
+pub(crate) struct Table {
     /// Calls the function with a copy of the arguments.
     run: unsafe fn(&Payload, State<'_>) -> TaskResult,
     /// Writes the arguments.
@@ -35,6 +41,27 @@ struct Table {
     /// `None` where there is nothing to be done, which is usual and spares a call a task.
     drop: Option<unsafe fn(&mut Payload)>,
     name: fn() -> &'static str,
+    /// Of the function and its arguments. There may be several tables for one type: each codegen unit
+    /// may have its own.
+    id: TypeId,
+}
+
+impl Table {
+    /// A number for the function: its tables lie side by side, so this gives them numbers side by side.
+    #[inline(always)]
+    pub(crate) fn number(&'static self) -> usize {
+        std::ptr::from_ref(self).addr() / size_of::<Self>()
+    }
+
+    #[inline(always)]
+    pub(crate) fn id(&self) -> TypeId {
+        self.id
+    }
+
+    /// The path of the function without its crate.
+    pub(crate) fn name(&self) -> &'static str {
+        (self.name)()
+    }
 }
 
 /// The table for functions of type `F` with arguments `A`.
@@ -45,6 +72,17 @@ impl Call {
         let mut payload = Payload::uninit();
         Stored::<(F, A)>::put(&mut payload, (function, args));
         Self { table: TableOf::<F, M, A>::TABLE, payload }
+    }
+
+    /// The table of a call of such a function.
+    #[inline(always)]
+    pub(crate) fn table_of<M, A: TaskArgs, F: TaskFn<M, A>>() -> &'static Table {
+        TableOf::<F, M, A>::TABLE
+    }
+
+    #[inline(always)]
+    pub(crate) fn table(&self) -> &'static Table {
+        self.table
     }
 
     /// Calls the function with a copy of the arguments and, if it is a method, the loop's state.
@@ -75,6 +113,7 @@ impl<F: TaskFn<M, A>, M, A: TaskArgs> TableOf<F, M, A> {
         fmt: Self::fmt,
         drop: if Stored::<(F, A)>::NEEDS_DROP { Some(Self::drop) } else { None },
         name: short_name::<F>,
+        id: TypeId::of::<(F, A)>(),
     };
 
     /// # Safety
@@ -101,6 +140,89 @@ impl<F: TaskFn<M, A>, M, A: TaskArgs> TableOf<F, M, A> {
     unsafe fn drop(payload: &mut Payload) {
         // SAFETY: as the caller promises.
         unsafe { Stored::<(F, A)>::drop(payload) }
+    }
+
+    /// Appends the arguments as bytes.
+    ///
+    /// # Safety
+    ///
+    /// `payload` holds a `(F, A)`.
+    unsafe fn encode(payload: &Payload, bytes: &mut Vec<u8>) -> Result<(), CodecError> {
+        // SAFETY: as the caller promises.
+        let (_, args) = unsafe { Stored::<(F, A)>::get(payload) };
+        codec::encode(args, bytes)
+    }
+
+    /// Makes a call with the arguments that these bytes are.
+    ///
+    /// # Safety
+    ///
+    /// There has been an `F`.
+    unsafe fn decode(bytes: &[u8]) -> Result<Call, CodecError>
+    where
+        F: Copy,
+    {
+        const { assert!(size_of::<F>() == 0, "a function that travels captures nothing") };
+        let args = codec::decode::<A>(bytes)?;
+        // SAFETY: an `F` has no bytes and can be copied, and the caller has had one to copy.
+        let function = unsafe { NonNull::<F>::dangling().read() };
+        Ok(Call::new(function, args))
+    }
+}
+
+/// A function under `#[task]`: what makes its calls travel. The macro makes one for each.
+///
+/// # Design
+///
+/// All this is not in the call's table, so that a program that registers nothing has no code for it.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    table: &'static Table,
+    path: fn() -> &'static str,
+    encode: unsafe fn(&Payload, &mut Vec<u8>) -> Result<(), CodecError>,
+    decode: unsafe fn(&[u8]) -> Result<Call, CodecError>,
+}
+
+impl Entry {
+    /// The entry of this function. It does not compile if the function cannot be posted.
+    pub const fn of<M, A: TaskArgs, F: TaskFn<M, A> + Copy>(_: &F) -> Self {
+        Self {
+            table: TableOf::<F, M, A>::TABLE,
+            path: type_name::<F>,
+            encode: TableOf::<F, M, A>::encode,
+            decode: TableOf::<F, M, A>::decode,
+        }
+    }
+
+    pub(crate) fn id(&self) -> TypeId {
+        self.table.id
+    }
+
+    /// The full path of the function, its crate included.
+    ///
+    /// `module_path!()` and the name would mix up functions inside of functions and methods of
+    /// several types in a module.
+    pub(crate) fn path(&self) -> &'static str {
+        (self.path)()
+    }
+
+    /// Appends the arguments of a call of this function to `bytes`.
+    pub(crate) fn encode(&self, call: &Call, bytes: &mut Vec<u8>) -> Result<(), CodecError> {
+        assert!(call.table.id == self.table.id, "a call of {} is another's", call.table.name());
+        // SAFETY: the call's table was made for its payload, and both tables are for the same type.
+        unsafe { (self.encode)(&call.payload, bytes) }
+    }
+
+    /// A call of this function with the arguments that these bytes are.
+    pub(crate) fn decode(&self, bytes: &[u8]) -> Result<Call, CodecError> {
+        // SAFETY: `of` was shown the function.
+        unsafe { (self.decode)(bytes) }
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Entry").field(&self.path()).finish()
     }
 }
 
@@ -171,14 +293,13 @@ pub(crate) fn short_name<F>() -> &'static str {
 
 impl Labeled for Call {
     fn label(&self) -> &str {
-        (self.table.name)()
+        self.table.name()
     }
 
     #[inline(always)]
     fn label_id(&self) -> u64 {
-        // Tables lie side by side, so this gives them numbers side by side. One function may have
-        // several tables, so several ids: reports join them by label.
-        (std::ptr::from_ref(self.table).addr() / size_of::<Table>()) as u64
+        // One function may have several tables, so several ids: reports join them by label.
+        self.table.number() as u64
     }
 
     fn fmt_data(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -17,11 +17,13 @@ pub(crate) struct Effects<T> {
     pub(crate) eager: bool,
     /// Whether something has been published before its handler ended.
     pub(crate) published: bool,
+    /// Whether the tasks of the run travel to other processes.
+    pub(crate) travels: bool,
 }
 
 impl<T> Effects<T> {
     pub(crate) fn new(worker: usize, dict: LocalDict, posts: Posts<T>, merges: Merges) -> Self {
-        Self { worker, dict, posts, merges, eager: false, published: false }
+        Self { worker, dict, posts, merges, eager: false, published: false, travels: false }
     }
 
     /// Forgets what a failed attempt has done.

@@ -1,6 +1,10 @@
 #![doc = include_str!("../../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+// The macros say `::prunner`, also in the tests of this crate.
+#[cfg(test)]
+extern crate self as prunner;
+
 pub mod broker;
 mod call;
 mod codec;
@@ -13,6 +17,7 @@ mod failure;
 mod lease;
 mod message_loop;
 mod process;
+mod registry;
 mod report;
 mod run;
 mod runner;
@@ -32,7 +37,33 @@ pub use failure::Failure;
 pub use message_loop::{
     DictHandle, MessageLoop, dict, flush, global_lock, merge, post_task, post_task_with,
 };
-pub use prunner_macros::{Labeled, task};
+pub use prunner_macros::Labeled;
+/// ```
+/// use prunner::{MessageLoop, Runner, post_task, task};
+///
+/// #[task]
+/// fn greet(name: String) {
+///     println!("Hello, {name}.");
+/// }
+///
+/// struct Job { times: u64 }
+///
+/// #[task]
+/// impl Job {
+///     fn begin(&self) {
+///         post_task(Job::repeat, "world".to_string());
+///     }
+///
+///     #[task]
+///     fn repeat(&self, name: String) {
+///         (0..self.times).for_each(|_| post_task(greet, name.clone()));
+///     }
+/// }
+///
+/// Runner::new(MessageLoop::new(Job::begin, || ()).with_state(Job { times: 2 })).start()?;
+/// # Ok::<(), prunner::Error>(())
+/// ```
+pub use prunner_macros::task;
 pub use process::worker_entry;
 pub use report::{LabelReport, Ledger, Report};
 pub use run::Runner;
@@ -56,11 +87,7 @@ mod documentation {
 pub mod __private {
     pub use inventory;
 
-    pub use crate::process::WorkerTest;
-    use crate::{TaskArgs, TaskFn};
-
-    /// Fails to compile when `F` cannot be posted with `A`.
-    pub const fn assert_task<M, A: TaskArgs, F: TaskFn<M, A>>(_: &F) {}
+    pub use crate::{call::Entry, process::WorkerTest};
 
     /// Writes a value that may be `Debug`, by the trick of two methods with one name: the one that
     /// needs fewer references wins where its bound holds.

@@ -2,10 +2,13 @@
 
 use std::{cell::Cell, fmt, ptr::NonNull};
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::{
     call::{Call, short_name},
     context::Context,
     dict::{Dict, Key, Merge, ScopeLock, Value},
+    registry::must_be_registered,
     runner::{ParallelTaskRunner, TaskResult},
     task::Priority,
     task_fn::{LoopHook, State, TaskArgs, TaskFn, missing_state},
@@ -109,6 +112,32 @@ impl<S: Send + Sync + 'static> ParallelTaskRunner for MessageLoop<S> {
     }
 }
 
+/// Only the state travels: a worker process runs neither `begin` nor `end`.
+impl<S: Serialize> Serialize for MessageLoop<S> {
+    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
+        self.state.serialize(serializer)
+    }
+}
+
+/// What comes out runs tasks; its `begin` and `end` are errors.
+impl<'de, S: Deserialize<'de>> Deserialize<'de> for MessageLoop<S> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self {
+            begin: stayed_behind("begin"),
+            end: stayed_behind("end"),
+            state: S::deserialize(deserializer)?,
+        })
+    }
+}
+
+/// The hook of a message loop that was read from bytes.
+fn stayed_behind(hook: &'static str) -> Hook {
+    Box::new(move |_| {
+        let why = "it did not travel with the state of the message loop";
+        Err(format!("there is no `{hook}` in this process: {why}").into())
+    })
+}
+
 impl<S: fmt::Debug> fmt::Debug for MessageLoop<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MessageLoop").field("state", &self.state).finish_non_exhaustive()
@@ -137,13 +166,18 @@ impl<S: fmt::Debug> fmt::Debug for MessageLoop<S> {
 ///
 /// # Panics
 ///
-/// Outside a message loop's `begin` and tasks, and for a method of another type than the loop's
-/// state.
+/// Outside a message loop's `begin` and tasks, for a method of another type than the loop's state,
+/// and where tasks travel to other processes for a function that is not under [`task`](crate::task).
 #[inline]
 pub fn post_task<M, A: TaskArgs, F: TaskFn<M, A>>(function: F, args: A) {
     with_frame("post_task", |frame| {
         frame.check_state::<M, A, F>();
-        frame.with_context("post_task", |cx| cx.post(Call::new(function, args)));
+        frame.with_context("post_task", |cx| {
+            if cx.effects.travels {
+                return post_traveller(cx, Priority::Normal, function, args);
+            }
+            cx.post(Call::new(function, args));
+        });
     });
 }
 
@@ -155,9 +189,28 @@ pub fn post_task<M, A: TaskArgs, F: TaskFn<M, A>>(function: F, args: A) {
 pub fn post_task_with<M, A: TaskArgs, F: TaskFn<M, A>>(priority: Priority, function: F, args: A) {
     with_frame("post_task_with", |frame| {
         frame.check_state::<M, A, F>();
-        let post = |cx: &mut Context<'_, Call>| cx.post_with(priority, Call::new(function, args));
-        frame.with_context("post_task_with", post);
+        frame.with_context("post_task_with", |cx| {
+            if cx.effects.travels {
+                return post_traveller(cx, priority, function, args);
+            }
+            cx.post_with(priority, Call::new(function, args));
+        });
     });
+}
+
+/// Posts a call in a run whose tasks travel, where the function must be registered.
+///
+/// Cold and with a post of its own, so that on threads nothing of it is left but one comparison.
+#[cold]
+#[inline(never)]
+fn post_traveller<M, A: TaskArgs, F: TaskFn<M, A>>(
+    cx: &mut Context<'_, Call>,
+    priority: Priority,
+    function: F,
+    args: A,
+) {
+    must_be_registered(Call::table_of::<M, A, F>());
+    cx.post_with(priority, Call::new(function, args));
 }
 
 /// Merges `value` into an entry of the dict: [`Context::merge`] for functions.
@@ -365,4 +418,140 @@ fn outside(what: &str) -> ! {
         "{what} called outside a message loop: it works in `begin`, `end` and the tasks of \
          Runner::new(MessageLoop::new(begin, end)).start(), on the thread that runs them"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+    use crate::{Runner, Sum, codec, task};
+
+    const SUM: Key<Sum<u64>> = Key::new("sum");
+
+    /// Runs a message loop on threads as worker processes run it.
+    struct Travelling<S>(MessageLoop<S>);
+
+    impl<S: Send + Sync + 'static> ParallelTaskRunner for Travelling<S> {
+        type Task = Call;
+
+        fn begin(&self, cx: &mut Context<'_, Call>) -> TaskResult {
+            cx.effects.travels = true;
+            self.0.begin(cx)
+        }
+
+        fn run(&self, call: &Call, cx: &mut Context<'_, Call>) -> TaskResult {
+            cx.effects.travels = true;
+            let bytes = codec::to_bytes(call)?;
+            self.0.run(&codec::decode(&bytes)?, cx)
+        }
+    }
+
+    #[task]
+    fn add(n: u64) {
+        merge(SUM, Sum(n));
+    }
+
+    fn unregistered(n: u64) {
+        add(n);
+    }
+
+    struct Job {
+        factor: u64,
+    }
+
+    #[task]
+    impl Job {
+        fn begin(&self) {
+            post_task(add, 1);
+            post_task(Job::split, (10, 100));
+            post_task_with(Priority::High, Job::add, 1000);
+        }
+
+        #[task]
+        fn split(&self, a: u64, b: u64) {
+            post_task_with(Priority::Low, add, a);
+            post_task(Job::add, b);
+        }
+
+        #[task]
+        fn add(&self, n: u64) {
+            add(self.factor * n);
+        }
+
+        #[task]
+        fn post_others(&self, number: usize) {
+            self.others()[number]();
+        }
+
+        /// Posts of what is not registered.
+        fn others(&self) -> [fn(); 5] {
+            [
+                || post_task(unregistered, 1),
+                || post_task(|n: u64| add(n), 1),
+                || post_task(Job::unregistered, 1),
+                || post_task_with(Priority::Low, unregistered, 1),
+                || post_task_with(Priority::Normal, add as fn(u64), 1),
+            ]
+        }
+
+        fn unregistered(&self, _: u64) {}
+    }
+
+    const NAMES: [&str; 5] = [
+        "tests::unregistered",
+        "{{closure}}",
+        "Job::unregistered",
+        "tests::unregistered",
+        "fn(u64)",
+    ];
+
+    fn refusal(name: &str) -> [String; 2] {
+        [
+            format!(
+                "{name}: tasks of this run travel to other processes, and it is not registered"
+            ),
+            "make it a function under #[task] (for a method put #[task] on the impl block, too)"
+                .into(),
+        ]
+    }
+
+    #[test]
+    fn what_is_registered_may_be_posted_where_tasks_travel() -> Result<(), crate::Error> {
+        let program = MessageLoop::new(Job::begin, || ()).with_state(Job { factor: 2 });
+        let report = Runner::new(Travelling(program)).workers(2).start()?;
+        assert_eq!(report.dict().get(SUM), Some(Sum(2211)));
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_not_registered_is_refused_where_tasks_travel() {
+        for (number, name) in NAMES.into_iter().enumerate() {
+            let begin = move || post_task(Job::post_others, number);
+            let program = MessageLoop::new(begin, || ()).with_state(Job { factor: 2 });
+            let error = Runner::new(Travelling(program)).start().expect_err("the task panics");
+            let report = error.report().expect("there was a run");
+            let message = report.failures()[0].message();
+            for part in refusal(name) {
+                assert!(message.contains(&part), "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refused_post_leaves_nothing_behind() -> Result<(), crate::Error> {
+        fn begin(job: &Job) {
+            for (post, name) in job.others().into_iter().zip(NAMES) {
+                let panic = catch_unwind(AssertUnwindSafe(post)).expect_err("it is refused");
+                let text = panic.downcast::<String>().expect("the panic says why");
+                assert!(refusal(name).iter().all(|part| text.contains(part)), "{text}");
+            }
+            post_task(add, 5);
+        }
+        let program = MessageLoop::new(begin, || ()).with_state(Job { factor: 2 });
+        let report = Runner::new(Travelling(program)).start()?;
+        assert_eq!(report.ledger().posted, 1);
+        assert_eq!(report.dict().get(SUM), Some(Sum(5)));
+        Ok(())
+    }
 }

@@ -24,6 +24,7 @@ struct Job {
     times: u64,
 }
 
+#[task]
 impl Job {
     fn begin(&self) {
         post_task(Job::init, 0..self.numbers);

@@ -23,7 +23,7 @@ use std::{
 
 use clap::Parser;
 use prunner::{Context, Counter, Dict, Key, Labeled, ParallelTaskRunner, Sum, TaskResult};
-use prunner_examples::{RunFlags, print};
+use prunner_examples::{FilePath, RunFlags, print};
 use serde::{Deserialize, Serialize};
 
 const WORDS: Key<Counter<String>> = Key::new("words");
@@ -32,13 +32,13 @@ const UNREADABLE: Key<Sum<u64>> = Key::new("unreadable");
 
 #[derive(Labeled, Serialize, Deserialize)]
 enum Visit {
-    Directory(PathBuf),
-    File(PathBuf),
+    Directory(FilePath),
+    File(FilePath),
 }
 
 #[derive(Serialize, Deserialize)]
 struct WordCount {
-    root: PathBuf,
+    root: FilePath,
     top: usize,
 }
 
@@ -94,9 +94,9 @@ fn post_entries(directory: &Path, cx: &mut Context<'_, Visit>) -> io::Result<()>
         // Of the entry itself: a symbolic link is neither a directory nor a file.
         let kind = entry.file_type()?;
         if kind.is_dir() {
-            cx.post(Visit::Directory(entry.path()));
+            cx.post(Visit::Directory(entry.path().into()));
         } else if kind.is_file() {
-            cx.post(Visit::File(entry.path()));
+            cx.post(Visit::File(entry.path().into()));
         }
     }
     Ok(())
@@ -175,5 +175,5 @@ struct Flags {
 
 fn main() -> ExitCode {
     let Flags { root, top, run } = Flags::parse();
-    run.start(WordCount { root, top })
+    run.start(WordCount { root: root.into(), top })
 }

@@ -2,10 +2,10 @@
 
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as Tokens;
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 use syn::{
-    Data, DeriveInput, Error, Fields, FnArg, Ident, ItemFn, Result, Type, parse_macro_input,
-    spanned::Spanned,
+    Attribute, Data, DeriveInput, Error, Fields, FnArg, Ident, ImplItem, Item, ItemFn, ItemImpl,
+    Result, Signature, Type, parse_macro_input, parse_quote_spanned, spanned::Spanned,
 };
 
 /// Makes a type a task: each variant of an enum is a label and its fields are the data; a struct
@@ -107,27 +107,128 @@ fn data_arm(path: &Tokens, fields: &Fields) -> Tokens {
 
 /// Says that a function is a task, to be posted with `post_task`.
 ///
-/// It is checked here, at the function and not only where it is posted, that its arguments could travel
-/// to another process and that it returns nothing or a `TaskResult`.
+/// It is checked here, at the function and not only where it is posted, that its arguments can travel
+/// to another process and that it returns nothing or a `TaskResult`. And the function is registered:
+/// a task that travels finds it there by its name.
+///
+/// A method needs the attribute twice, because a method alone cannot be registered: on itself, and on
+/// its `impl` block. Methods of the block without it are left alone.
 #[proc_macro_attribute]
 pub fn task(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let function = parse_macro_input!(item as ItemFn);
-    let checked = match arguments.is_empty() {
-        true => check_task(&function),
-        false => Err(Error::new(function.sig.ident.span(), "#[task] takes no arguments")),
+    let mut item = parse_macro_input!(item as Item);
+    let arguments = Tokens::from(arguments);
+    let added = match &mut item {
+        _ if !arguments.is_empty() => Err(Error::new(arguments.span(), ARGUMENTS)),
+        Item::Fn(function) => task_function(function),
+        Item::Impl(block) => task_methods(block),
+        other => {
+            let text = "#[task] is for functions, and for `impl` blocks with methods under #[task]";
+            Err(Error::new(other.span(), text))
+        }
     };
-    let checked = checked.unwrap_or_else(Error::into_compile_error);
-    quote!(#function #checked).into()
+    let added = added.unwrap_or_else(Error::into_compile_error);
+    quote!(#item #added).into()
 }
 
-fn check_task(function: &ItemFn) -> Result<Tokens> {
+/// Registers a function. A method, whose type is not known here, is only checked.
+fn task_function(function: &ItemFn) -> Result<Tokens> {
     let signature = &function.sig;
+    let posted = posted_arguments(signature)?;
+    let name = &signature.ident;
+    let span = name.span();
+    let cfgs = cfgs(&function.attrs);
+    if signature.receiver().is_some() {
+        let check = format_ident!("__{}_is_a_task", name);
+        return Ok(quote_spanned! { span =>
+            #(#cfgs)*
+            #[doc(hidden)]
+            #[allow(dead_code)]
+            fn #check() {
+                ::prunner::__private::Entry::of::<_, #posted, _>(&Self::#name);
+            }
+        });
+    }
+    Ok(quote_spanned! { span =>
+        #(#cfgs)*
+        const _: () = {
+            const ENTRY_OF_THE_TASK: ::prunner::__private::Entry =
+                ::prunner::__private::Entry::of::<_, #posted, _>(&#name);
+            ::prunner::__private::inventory::submit! { ENTRY_OF_THE_TASK }
+        };
+    })
+}
+
+/// Registers the methods of a block that are under `#[task]`, and takes that from them.
+fn task_methods(block: &mut ItemImpl) -> Result<Tokens> {
+    let mut methods = Vec::new();
+    for item in &mut block.items {
+        let ImplItem::Fn(method) = item else { continue };
+        let Some(place) = method.attrs.iter().position(is_task) else { continue };
+        let attribute = method.attrs.remove(place);
+        methods.push((attribute, &*method));
+    }
+    if !block.generics.params.is_empty() {
+        return Err(Error::new(block.generics.span(), GENERIC));
+    }
+    if let Some((path, _)) = &block.trait_ {
+        let text = "methods of a trait cannot be tasks: put them into an `impl` of the type alone";
+        return Err(Error::new(path.span(), text));
+    }
+    let of_type = &block.self_ty;
+    if methods.is_empty() {
+        let text = "no method of this block is under #[task]: put it on each that is posted, too";
+        return Err(Error::new(of_type.span(), text));
+    }
+    let mut entries = Vec::new();
+    let mut submissions = Vec::new();
+    for (attribute, method) in methods {
+        if attribute.meta.require_path_only().is_err() {
+            return Err(Error::new(attribute.span(), ARGUMENTS));
+        }
+        let posted = posted_arguments(&method.sig)?;
+        let name = &method.sig.ident;
+        let span = name.span();
+        let cfgs = cfgs(&method.attrs);
+        // It is made inside the block, where the arguments may be called `Self`.
+        let entry = format_ident!("__{}_is_a_task", name);
+        entries.push(parse_quote_spanned! { span =>
+            #(#cfgs)*
+            #[doc(hidden)]
+            #[allow(non_upper_case_globals)]
+            const #entry: ::prunner::__private::Entry =
+                ::prunner::__private::Entry::of::<_, #posted, _>(&Self::#name);
+        });
+        submissions.push(quote_spanned! { span =>
+            #(#cfgs)*
+            const _: () = {
+                ::prunner::__private::inventory::submit! { <#of_type>::#entry }
+            };
+        });
+    }
+    block.items.extend(entries);
+    Ok(quote!(#(#submissions)*))
+}
+
+/// Whether this is `#[task]` or `#[prunner::task]`.
+fn is_task(attribute: &Attribute) -> bool {
+    attribute.path().segments.last().is_some_and(|last| last.ident == "task")
+}
+
+/// The conditions under which an item is there at all: what belongs to it is there under the same.
+fn cfgs(attributes: &[Attribute]) -> Vec<Attribute> {
+    attributes.iter().filter(|it| it.path().is_ident("cfg")).cloned().collect()
+}
+
+const ARGUMENTS: &str = "#[task] takes no arguments";
+const GENERIC: &str = "a task has no generic parameters: it is found by its name";
+
+/// The type of what a function is posted with: its argument, or a tuple of none or several.
+fn posted_arguments(signature: &Signature) -> Result<Tokens> {
     if let Some(token) = &signature.asyncness {
         return Err(Error::new(token.span(), "a task is not async: it may block its worker"));
     }
     if !signature.generics.params.is_empty() {
-        let text = "a task has no generic parameters: it is found by its name";
-        return Err(Error::new(signature.generics.span(), text));
+        return Err(Error::new(signature.generics.span(), GENERIC));
     }
     let types: Vec<&Type> = signature
         .inputs
@@ -137,23 +238,8 @@ fn check_task(function: &ItemFn) -> Result<Tokens> {
             FnArg::Receiver(_) => None,
         })
         .collect();
-    let posted = match types.as_slice() {
+    Ok(match types.as_slice() {
         [one] => quote!(#one),
         several => quote!((#(#several),*)),
-    };
-    let name = &signature.ident;
-    let span = name.span();
-    if types.len() < signature.inputs.len() {
-        let check = format_ident!("__{}_is_a_task", name);
-        return Ok(quote::quote_spanned! { span =>
-            #[doc(hidden)]
-            #[allow(dead_code)]
-            fn #check() {
-                ::prunner::__private::assert_task::<_, #posted, _>(&Self::#name);
-            }
-        });
-    }
-    Ok(quote::quote_spanned! { span =>
-        const _: fn() = || ::prunner::__private::assert_task::<_, #posted, _>(&#name);
     })
 }

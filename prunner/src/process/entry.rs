@@ -239,8 +239,7 @@ fn renew_limits(limits: Limits) {
 
 /// Everything that can be wrong before the first task.
 fn get_ready<R: DeserializeOwned>(hello: &Hello) -> Result<R, String> {
-    let mine = registry::fingerprint();
-    if hello.tasks != mine {
+    if hello.tasks != registry::registry()?.fingerprint() {
         return Err("the functions under #[task] are not those of the program that started it".into());
     }
     let runner = codec::decode(&hello.runner.0)

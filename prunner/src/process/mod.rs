@@ -203,7 +203,7 @@ fn plan<R: Serialize>(runner: &R, setup: Setup) -> io::Result<Plan> {
     let hello = Hello {
         runner_type: type_name::<R>().into(),
         runner: Bytes(bytes),
-        tasks: registry::fingerprint(),
+        tasks: registry::registry().map_err(io::Error::other)?.fingerprint(),
         worker: 0,
         seats: threads,
         all_seats,

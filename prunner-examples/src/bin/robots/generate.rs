@@ -4,22 +4,24 @@ use std::{
     fs::{self, File},
     io::{self, BufWriter, Write},
     ops::Range,
-    path::PathBuf,
+    path::Path,
 };
 
 use flate2::{Compression, write::GzEncoder};
 use prunner::{TaskResult, post_task, task};
+use prunner_examples::FilePath;
 use serde::{Deserialize, Serialize};
 
 /// Writes logs of made-up requests.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Generate {
-    pub(crate) directory: PathBuf,
+    pub(crate) directory: FilePath,
     pub(crate) files: u64,
     pub(crate) lines: u64,
     pub(crate) seed: u64,
 }
 
+#[task]
 impl Generate {
     pub(crate) fn begin(&self) -> TaskResult {
         fs::create_dir_all(&self.directory)
@@ -39,7 +41,7 @@ impl Generate {
     }
 
     /// Every third log consists of three gzip members, as if it had been appended to.
-    fn write_members(&self, number: u64, path: &PathBuf) -> io::Result<()> {
+    fn write_members(&self, number: u64, path: &Path) -> io::Result<()> {
         let mut random = Random::new(self.seed, number);
         let members = if number % 3 == 2 { 3 } else { 1 };
         let first_line = |member| self.lines * member / members;

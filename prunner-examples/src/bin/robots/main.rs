@@ -66,6 +66,7 @@ struct Flags {
 
 fn main() -> ExitCode {
     let Flags { directory, generate, files, lines, seed, run } = Flags::parse();
+    let directory = directory.into();
     if generate {
         let job = Generate { directory, files, lines, seed };
         run.start(MessageLoop::new(Generate::begin, Generate::end).with_state(job))

@@ -5,12 +5,12 @@ use std::{
     ffi::OsStr,
     fs::{self, File},
     io::{self, BufRead, BufReader},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use flate2::bufread::MultiGzDecoder;
 use prunner::{Key, Sum, TaskResult, dict, merge, post_task, task};
-use prunner_examples::print;
+use prunner_examples::{FilePath, print};
 use serde::{Deserialize, Serialize};
 
 const HOSTS: Key<BTreeSet<String>> = Key::new("hosts");
@@ -20,23 +20,24 @@ const DAMAGED: Key<Sum<u64>> = Key::new("damaged files");
 /// Finds the hosts in the logs of one directory.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Search {
-    pub(crate) directory: PathBuf,
+    pub(crate) directory: FilePath,
 }
 
+#[task]
 impl Search {
     pub(crate) fn begin(&self) -> TaskResult {
         let in_directory = |error| format!("{}: {error}", self.directory.display());
         for entry in fs::read_dir(&self.directory).map_err(in_directory)? {
             let path = entry.map_err(in_directory)?.path();
             if is_log(&path) {
-                post_task(Search::read_log, path);
+                post_task(Search::read_log, FilePath::from(path));
             }
         }
         Ok(())
     }
 
     #[task]
-    fn read_log(&self, path: PathBuf) {
+    fn read_log(&self, path: FilePath) {
         let mut hosts = BTreeSet::new();
         let read = for_each_line(&path, |number, line| match Line::parse(line) {
             Some(line) if !line.asks_for_robots() => {}

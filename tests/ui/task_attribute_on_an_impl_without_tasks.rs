@@ -1,0 +1,10 @@
+use prunner::task;
+
+struct Job;
+
+#[task]
+impl Job {
+    fn add(&self, _: u64) {}
+}
+
+fn main() {}
