@@ -63,5 +63,6 @@ struct Flags {
 }
 
 fn main() -> ExitCode {
+    prunner::worker_entry::<MessageLoop>();
     Flags::parse().run.start(MessageLoop::new(begin, end))
 }

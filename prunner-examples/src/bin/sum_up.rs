@@ -72,6 +72,7 @@ struct Flags {
 }
 
 fn main() -> ExitCode {
+    prunner::worker_entry::<MessageLoop<Options>>();
     let Flags { numbers, run } = Flags::parse();
     run.start(MessageLoop::new(begin, end).with_state(Options { numbers }))
 }

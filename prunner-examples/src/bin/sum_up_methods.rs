@@ -73,6 +73,7 @@ struct Flags {
 }
 
 fn main() -> ExitCode {
+    prunner::worker_entry::<MessageLoop<Job>>();
     let Flags { numbers, run } = Flags::parse();
     run.start(MessageLoop::new(Job::begin, Job::end).with_state(Job { numbers, times: 2 }))
 }

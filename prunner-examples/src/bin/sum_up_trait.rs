@@ -68,6 +68,7 @@ struct Flags {
 }
 
 fn main() -> ExitCode {
+    prunner::worker_entry::<SumUp>();
     let Flags { numbers, run } = Flags::parse();
     run.start(SumUp { numbers })
 }

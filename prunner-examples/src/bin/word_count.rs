@@ -174,6 +174,7 @@ struct Flags {
 }
 
 fn main() -> ExitCode {
+    prunner::worker_entry::<WordCount>();
     let Flags { root, top, run } = Flags::parse();
     run.start(WordCount { root: root.into(), top })
 }

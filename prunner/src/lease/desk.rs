@@ -241,12 +241,14 @@ impl<T> State<T> {
 
     fn open_roots(&mut self) {
         self.roots.clear();
-        for task in self.origin.tasks.iter() {
+        let tasks = std::mem::take(&mut self.origin.tasks);
+        for task in tasks.iter() {
             match task {
                 Ok(task) => self.roots.push_back(task.to_vec()),
                 Err(error) => self.die_unread(Vec::new(), &error.to_string()),
             }
         }
+        self.origin.tasks = tasks;
     }
 
     /// Whether tasks run by themselves, without their follow-ups.

@@ -65,6 +65,8 @@ struct Flags {
 }
 
 fn main() -> ExitCode {
+    prunner::worker_entry::<MessageLoop<Generate>>();
+    prunner::worker_entry::<MessageLoop<Search>>();
     let Flags { directory, generate, files, lines, seed, run } = Flags::parse();
     let directory = directory.into();
     if generate {
