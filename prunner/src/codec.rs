@@ -12,11 +12,8 @@ use serde::{
 /// anything is allocated for it.
 pub(crate) const MOST_BYTES: usize = 256 << 20;
 
-type Config = Configuration<
-    bincode::config::LittleEndian,
-    bincode::config::Varint,
-    Limit<MOST_BYTES>,
->;
+type Config =
+    Configuration<bincode::config::LittleEndian, bincode::config::Varint, Limit<MOST_BYTES>>;
 
 const CONFIG: Config = bincode::config::standard().with_limit::<MOST_BYTES>();
 
@@ -42,7 +39,8 @@ pub(crate) fn to_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Code
 
 /// Reads a value from all of `bytes`.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    let wrong = |why: String| CodecError(format!("cannot be read from {} bytes: {why}", bytes.len()));
+    let wrong =
+        |why: String| CodecError(format!("cannot be read from {} bytes: {why}", bytes.len()));
     if bytes.len() > MOST_BYTES {
         return Err(wrong(format!("at most {MOST_BYTES} are allowed")));
     }
@@ -109,5 +107,119 @@ impl<'de> Deserialize<'de> for Bytes {
 impl fmt::Debug for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Bytes({})", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Priority,
+        broker::{
+            Blob, Commit, DeadLetter, Encoded, LabelCount, Lease, Tasks, Timing, Token, Write,
+        },
+    };
+
+    fn blob() -> Blob {
+        let mut tasks = Tasks::one(b"a");
+        tasks.push(b"bc");
+        Blob { priority: Priority::Normal, attempt: 2, suspect: true, crashes: 1, tasks }
+    }
+
+    #[rustfmt::skip]
+    const BLOB: &[u8] = &[
+        1, 2, 1, 1, // priority, attempt, suspect, crashes
+        2, 11, 1, 0, 0, 0, b'a', 2, 0, 0, 0, b'b', b'c', // tasks, bytes, each with its length
+    ];
+
+    fn commit() -> Commit {
+        let value = Some(Encoded { type_name: "u64".into(), bytes: Bytes(vec![9]) });
+        let times = Timing { tasks: 3, nanos: 70_000, samples: vec![(5, 6)] };
+        Commit {
+            token: Token(300),
+            keep: Some(Lease { token: Token(7), blob: blob() }),
+            posts: vec![blob(), Blob { priority: Priority::Low, ..Blob::default() }],
+            writes: vec![
+                Write { key: "k".into(), version: 3, value },
+                Write { key: "gone".into(), version: 0, value: None },
+            ],
+            posted: 251,
+            labels: vec![LabelCount { label: "l".into(), finished: 2, dead: 1, times }],
+            dead: vec![DeadLetter { task: Bytes(vec![8]), report: Bytes::default() }],
+        }
+    }
+
+    fn commit_bytes() -> Vec<u8> {
+        [
+            &[251, 44, 1, 1, 7], // token; kept, under which token
+            BLOB,
+            &[2], // posts
+            BLOB,
+            &[2, 0, 0, 0, 0, 0],
+            &[2, 1, b'k', 3, 1, 3, b'u', b'6', b'4', 1, 9], // writes
+            &[4, b'g', b'o', b'n', b'e', 0, 0],
+            &[251, 251, 0],                                      // posted
+            &[1, 1, b'l', 2, 1, 3, 252, 112, 17, 1, 0, 1, 5, 6], // labels
+            &[1, 1, 8, 0],                                       // dead
+        ]
+        .concat()
+    }
+
+    /// What is in a journal or on its way must be read by later versions: these bytes stay.
+    #[test]
+    fn what_a_broker_takes_has_these_bytes() {
+        assert_eq!(to_bytes(&blob()).as_deref(), Ok(BLOB));
+        assert_eq!(decode(BLOB), Ok(blob()));
+
+        let token = u128::from_le_bytes(*b"random, 16 bytes");
+        let lease = Lease { token: Token(token), blob: blob() };
+        let bytes = [&[254], &b"random, 16 bytes"[..], BLOB].concat();
+        assert_eq!(to_bytes(&lease), Ok(bytes.clone()));
+        assert_eq!(decode(&bytes), Ok(lease));
+
+        assert_eq!(to_bytes(&commit()), Ok(commit_bytes()));
+        assert_eq!(decode(&commit_bytes()), Ok(commit()));
+        assert_eq!(to_bytes(&Commit::new(Token(5))), Ok(vec![5, 0, 0, 0, 0, 0, 0]));
+    }
+
+    #[test]
+    fn every_cut_of_a_commit_is_an_error() {
+        let bytes = commit_bytes();
+        for length in 0..bytes.len() {
+            assert!(decode::<Commit>(&bytes[..length]).is_err(), "{length} bytes");
+        }
+        let over = [&bytes[..], &[0]].concat();
+        let error = decode::<Commit>(&over).unwrap_err().to_string();
+        assert!(error.ends_with("1 bytes are left over"), "{error}");
+    }
+
+    /// No length that is claimed is believed, and no byte that is changed is a panic.
+    #[test]
+    fn hostile_bytes_are_an_error_or_another_commit() {
+        let good = commit_bytes();
+        for at in 0..good.len() {
+            for byte in 0..=u8::MAX {
+                let mut bytes = good.clone();
+                bytes[at] = byte;
+                if let Ok(commit) = decode::<Commit>(&bytes) {
+                    commit.posts.iter().for_each(|blob| _ = blob.tasks.check());
+                }
+            }
+            let huge = [&good[..at], &[253], &[255; 8], &good[at..]].concat();
+            assert_ne!(decode(&huge), Ok(commit()));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_written_leaves_the_bytes_before_it() {
+        struct Refuses;
+        impl Serialize for Refuses {
+            fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+                Err(serde::ser::Error::custom("never"))
+            }
+        }
+        let mut bytes = b"before".to_vec();
+        assert!(encode(&("some", Refuses), &mut bytes).is_err());
+        assert_eq!(bytes, b"before");
     }
 }

@@ -8,7 +8,7 @@
 //! else; whatever happens to it afterwards, everything has. A commit whose token is gone does nothing,
 //! so a commit may always be sent again.
 //!
-//! Brokers keep neither threads nor sockets: [`serve`](crate::process) puts a socket in front of any of them.
+//! Brokers keep neither threads nor sockets: `serve` puts a socket in front of any of them.
 //! `conformance` (feature `testing`) is the suite that each of them must pass.
 
 #[cfg(feature = "testing")]
@@ -21,7 +21,7 @@ pub use tasks::{Malformed, Tasks};
 
 use std::{
     fmt,
-    hash::{BuildHasher, Hash, Hasher, RandomState},
+    hash::{BuildHasher, RandomState},
     process,
     sync::{
         LazyLock,
@@ -44,28 +44,34 @@ pub trait Broker: Send + Sync {
     /// A commit is applied whole or not at all, and then nothing is leased either: see
     /// [`Step::Lost`] and [`Step::Conflict`].
     ///
+    /// A token of `want` under which a lease is out already is answered with that lease as it is, so
+    /// that who has missed an answer may ask again. A token that is there twice counts once, and the
+    /// token of `commit` not at all: the commit, sent again, would end the new lease.
+    ///
     /// The first token of an unanswered `want` counts as one waiting worker until it is leased,
-    /// [released](Broker::release) or asked for again.
+    /// [released](Broker::release) or asked for again, or until the [end](Step::Done).
     ///
     /// # Errors
     ///
     /// When the broker cannot be reached or cannot write. Whether the commit was applied is then
-    /// unknown; it may be sent again.
+    /// unknown; it may be sent again. Also when the commit [keeps](Commit::keep) its lease under a
+    /// token that is in use: then nothing was done.
     fn step(&self, commit: Option<&Commit>, want: &[Token]) -> Result<Step, BrokerError>;
 
     /// Asks for the dict's lock on behalf of a lease. It is held until that lease ends, by a commit
     /// (also one that [keeps](Commit::keep) the lease) or otherwise.
     ///
     /// Who is answered [`Lock::Busy`] asks again; the lock is given in the order of the first
-    /// questions.
+    /// questions. When it is free it belongs to the next one at once, who need not have asked again.
     ///
     /// # Errors
     ///
     /// When the broker cannot be reached.
     fn lock(&self, token: Token) -> Result<Lock, BrokerError>;
 
-    /// Reads an entry of the dict on behalf of a lease that knows its version `known`, 0 for none. If
-    /// that lease holds the lock, nobody else writes the entry until the lock is free again.
+    /// Reads an entry of the dict on behalf of a lease that knows its version `known`, 0 for none:
+    /// then the answer is always the entry. If that lease holds the lock, nobody else writes the entry
+    /// until the lock is free again.
     ///
     /// # Errors
     ///
@@ -88,7 +94,11 @@ pub trait Broker: Send + Sync {
     fn release(&self, token: Token, why: Release) -> Result<(), BrokerError>;
 
     /// Waits until something has changed since `seen`, at most for `patience`, and returns what
-    /// workers want to know. Leases that have expired are noticed here, too.
+    /// workers want to know. With 0 for `seen` it returns at once.
+    ///
+    /// A change is whatever somebody may wait for: the first blob to be leased, a worker that waits or
+    /// no longer does, a lock that is asked for or goes to another one, the end. Leases that have
+    /// expired are noticed here, too, at the latest after `patience`.
     ///
     /// # Errors
     ///
@@ -116,9 +126,7 @@ impl Token {
         /// What this process puts before its numbers.
         static PREFIX: LazyLock<u64> = LazyLock::new(|| {
             // The keys of a `RandomState` are random; time and process are for a system without.
-            let mut hasher = RandomState::new().build_hasher();
-            (SystemTime::now(), process::id()).hash(&mut hasher);
-            hasher.finish()
+            RandomState::new().hash_one((SystemTime::now(), process::id()))
         });
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -162,8 +170,10 @@ pub struct Commit {
     /// The lease that this ends.
     pub token: Token,
     /// The lease goes on under another token with another blob: what was in it and is not over yet.
+    /// The token must be a new one.
     pub keep: Option<Lease>,
-    /// Follow-ups, and tasks of the lease that were not started.
+    /// Follow-ups, and tasks of the lease that were not started. Blobs without tasks are left out;
+    /// otherwise a broker takes them as they are, [malformed](Malformed) ones included.
     pub posts: Vec<Blob>,
     /// What it has merged and what it has written under the lock.
     pub writes: Vec<Write>,
@@ -260,10 +270,11 @@ pub struct DeadLetter {
 /// What [`Broker::step`] answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// At least one blob was leased, for the first tokens; so many workers wait all the same.
+    /// At least one blob was leased, for the first tokens; so many workers wait all the same. Blobs of
+    /// a higher priority are leased before all others.
     Leased(Vec<Lease>, usize),
-    /// There is nothing to be leased now, but some lease is still out. So many workers wait, the one
-    /// that asked included if it wanted something.
+    /// There is nothing to be leased now, but some lease is still out; or nothing was wanted, and it
+    /// is not the end. So many workers wait, the one that asked included if it wanted something.
     Empty(usize),
     /// Nothing is queued, leased or delayed, and nothing ever will be.
     Done,
@@ -307,10 +318,12 @@ pub enum Read {
 /// Why a lease is given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Release {
-    /// The worker died while it ran it. Several tasks come back as suspects, one by one; a suspect has
-    /// crashed once more, and at the third time it is dead.
+    /// The worker died while it ran it; a lease that expires counts as this. Several tasks come back
+    /// as suspects, one by one. A task that was leased by itself has crashed once more, and at the
+    /// [third time](MOST_CRASHES) it is dead. [Malformed] tasks are dead at once, as one letter. If
+    /// there were no tasks, nothing comes back.
     Crashed,
-    /// It was not started. The blob comes back as it was.
+    /// It was not started. The blob comes back as it was, unless it was without tasks.
     Shutdown,
 }
 
@@ -321,9 +334,9 @@ pub struct Watched {
     pub seen: u64,
     /// Workers that wait for tasks.
     pub waiting: usize,
-    /// Leases that wait for the lock.
+    /// Leases that wait for the lock; its holder is not among them.
     pub lock_waiting: usize,
-    /// Whether there is anything to be leased.
+    /// Blobs that can be leased.
     pub queued: usize,
     /// Whether nothing is queued, leased or delayed.
     pub done: bool,
@@ -338,9 +351,9 @@ pub struct Outcome {
     pub labels: Vec<LabelCount>,
     /// Tasks that died because their workers did.
     pub crashed: u64,
-    /// The first tasks that have died.
+    /// The first tasks that have died, at most [`KEPT_DEAD_LETTERS`].
     pub dead: Vec<DeadLetter>,
-    /// The dict.
+    /// The dict: entries that have a value, in the order of their keys.
     pub entries: Vec<Entry>,
     /// Leases that came back, by a crash or because they expired.
     pub returned: u64,

@@ -80,6 +80,11 @@ impl Tasks {
         self.bytes.0.len()
     }
 
+    /// All bytes, lengths included.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
+
     /// The bytes of each task.
     ///
     /// What comes from outside may claim lengths that are not there: that is an error, after which
@@ -137,3 +142,76 @@ impl fmt::Display for Malformed {
 }
 
 impl std::error::Error for Malformed {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tasks as they may come from outside.
+    fn claimed(count: u32, bytes: &[u8]) -> Tasks {
+        Tasks { count, bytes: Bytes(bytes.to_vec()) }
+    }
+
+    #[test]
+    fn what_was_pushed_comes_out() {
+        let mut tasks = Tasks::one(b"first");
+        tasks.push(b"");
+        tasks.push(b"third");
+        let all: Result<Vec<_>, _> = tasks.iter().collect();
+        assert_eq!(all, Ok(vec![&b"first"[..], b"", b"third"]));
+        assert_eq!((tasks.len(), tasks.size(), tasks.check()), (3, 3 * 4 + 10, Ok(())));
+    }
+
+    #[test]
+    fn a_task_that_cannot_be_written_leaves_nothing() {
+        let mut tasks = Tasks::one(b"first");
+        let half_written = tasks.push_with(|bytes| {
+            bytes.extend_from_slice(b"half");
+            Err("no more")
+        });
+        assert_eq!((half_written, &tasks), (Err("no more"), &Tasks::one(b"first")));
+        let written = tasks.push_with(|bytes| {
+            bytes.extend_from_slice(b"second");
+            Ok::<_, ()>(())
+        });
+        let mut both = Tasks::one(b"first");
+        both.push(b"second");
+        assert_eq!((written, tasks), (Ok(()), both));
+    }
+
+    #[test]
+    fn lengths_that_do_not_fit_are_an_error_and_the_last_item() {
+        let hostile = [
+            claimed(1, b""),
+            claimed(1, b"\x01\0\0"),
+            claimed(1, b"\x02\0\0\0a"),
+            claimed(1, b"\xff\xff\xff\xffa"),
+            claimed(u32::MAX, b""),
+            claimed(0, b"\0\0\0\0"),
+            claimed(0, b"a"),
+        ];
+        for tasks in hostile {
+            let all: Vec<_> = tasks.iter().collect();
+            assert_eq!(all, [Err(Malformed)], "{tasks:?}");
+            assert_eq!(tasks.check(), Err(Malformed), "{tasks:?}");
+        }
+    }
+
+    #[test]
+    fn good_tasks_before_a_bad_one_are_shown() {
+        for bytes in [&b"\x01\0\0\0a\x02\0\0\0b"[..], b"\x01\0\0\0a"] {
+            let all: Vec<_> = claimed(2, bytes).iter().map(|it| it.map(<[u8]>::to_vec)).collect();
+            assert_eq!(all, [Ok(b"a".to_vec()), Err(Malformed)]);
+        }
+        let all: Vec<_> = claimed(1, b"\x01\0\0\0a!").iter().map(|it| it.is_ok()).collect();
+        assert_eq!(all, [true, false], "bytes are left over");
+    }
+
+    #[test]
+    fn an_iterator_that_has_failed_stays_at_its_end() {
+        let tasks = claimed(3, b"\x09\0\0\0a");
+        let mut items = tasks.iter();
+        assert_eq!(items.next(), Some(Err(Malformed)));
+        assert_eq!((items.next(), items.next()), (None, None));
+    }
+}

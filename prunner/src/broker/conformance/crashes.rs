@@ -1,0 +1,169 @@
+//! What becomes of tasks whose workers die.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::{
+    broker::{DeadLetter, MOST_CRASHES},
+    codec,
+};
+
+/// Takes all blobs that are queued.
+fn take_all(run: &Run) -> Vec<Lease> {
+    (0..run.look().queued).map(|_| run.take()).collect()
+}
+
+/// The tasks of a blob that has killed a worker come back as suspects, each by itself.
+///
+/// # Panics
+///
+/// When the broker breaks this rule.
+pub fn crashed_tasks_come_back_one_by_one(make: Make<'_>) {
+    let whole = Blob { attempt: 4, ..with_priority(Priority::High, blob(&[b"a", b"b", b"c"])) };
+    let run = Run::new(make, [whole.clone()]);
+    let lease = run.take();
+    run.release(lease.token, Release::Crashed);
+    assert_eq!(run.commit(&rich(lease.token)), Step::Lost, "a released lease is gone");
+    let mut singles: Vec<_> = take_all(&run).into_iter().map(|lease| lease.blob).collect();
+    singles.sort_by_key(tasks);
+    let expected: Vec<_> = tasks(&whole)
+        .into_iter()
+        .map(|task| Blob { attempt: 5, suspect: true, tasks: Tasks::one(&task), ..whole.clone() })
+        .collect();
+    assert_eq!(singles, expected, "tasks that have killed a worker come back one by one");
+    assert_eq!(
+        run.outcome(),
+        Outcome { returned: 1, ..Outcome::default() },
+        "a crash counts nothing but itself"
+    );
+}
+
+/// A task that kills every worker dies at the third time that it was by itself; its neighbours finish
+/// and the run ends.
+///
+/// # Panics
+///
+/// When the broker breaks this rule.
+pub fn poison_dies_alone(make: Make<'_>) {
+    let run = Run::new(make, [blob(&[b"a", b"poison", b"b"]), blob(&[b"c"])]);
+    let mut kills = 0;
+    let mut finished = BTreeMap::new();
+    let mut steps = 0;
+    while run.look().queued > 0 {
+        steps += 1;
+        assert!(steps < 20, "a task that kills its workers dies");
+        let lease = run.take();
+        let tasks = tasks(&lease.blob);
+        if tasks.iter().any(|task| task == b"poison") {
+            kills += 1;
+            run.release(lease.token, Release::Crashed);
+            continue;
+        }
+        for task in &tasks {
+            *finished.entry(task.clone()).or_insert(0) += 1;
+        }
+        let labels = vec![count("task", tasks.len() as u64, 0)];
+        run.commit(&Commit { labels, ..Commit::new(lease.token) });
+    }
+    let neighbours = [b"a", b"b", b"c"].map(|task| (task.to_vec(), 1));
+    assert_eq!(
+        finished,
+        BTreeMap::from(neighbours),
+        "the neighbours of a poisonous task finish once"
+    );
+    assert_eq!(kills, 1 + MOST_CRASHES, "a task dies at the third crash that it was by itself");
+    let dead = vec![DeadLetter { task: Bytes(b"poison".to_vec()), report: Bytes::default() }];
+    assert_eq!(
+        run.outcome(),
+        Outcome {
+            labels: vec![count("task", 3, 0)],
+            crashed: 1,
+            dead,
+            returned: u64::from(kills),
+            ..Outcome::default()
+        },
+        "a task that has killed its workers is a dead letter without a report"
+    );
+    assert_eq!(run.ask(), Step::Done, "the run ends without the task that died");
+}
+
+/// A lease that expires counts as a crash, and what dies of it may end the run.
+///
+/// # Panics
+///
+/// When the broker breaks this rule.
+pub fn expiry_is_a_crash(make: Make<'_>) {
+    let run = Run::new(make, [blob(&[b"a"])]);
+    for crashes in 0..MOST_CRASHES {
+        let lease = run.take();
+        let blob = Blob { attempt: crashes, suspect: crashes > 0, crashes, ..blob(&[b"a"]) };
+        assert_eq!(
+            lease.blob, blob,
+            "a task by itself has crashed once more when its lease expires"
+        );
+        run.expire();
+    }
+    let outcome = run.outcome();
+    assert_eq!(outcome.crashed, 1, "a task dies with its third lease that expires");
+    assert_eq!(outcome.returned, 3, "leases that expired are counted");
+    assert!(run.look().done, "the end is seen when the last task dies");
+    assert_eq!(run.ask(), Step::Done, "the run ends without the task that died");
+}
+
+/// Tasks that cannot be told apart die at the first crash, as one letter; the broker lives.
+///
+/// # Panics
+///
+/// When the broker breaks this rule.
+pub fn malformed_tasks_die_whole(make: Make<'_>) {
+    // Each as it is written: the number of the tasks, of the bytes, and the bytes.
+    let all: [&[u8]; 4] = [
+        &[2, 5, 1, 0, 0, 0, b'a'],
+        &[1, 4, 255, 255, 255, 255],
+        &[3, 0],
+        &[1, 6, 1, 0, 0, 0, 7, 7],
+    ];
+    let malformed = all.map(|bytes| Blob {
+        tasks: codec::decode(bytes).expect("these are tasks of some kind"),
+        ..Blob::default()
+    });
+    let run = Run::new(make, [blob(&[b"a"])]);
+    let commit = Commit { posts: malformed.to_vec(), ..Commit::new(run.take().token) };
+    assert_eq!(run.commit(&commit), Step::Empty(0), "a broker takes tasks as they are");
+    let leases = take_all(&run);
+    assert_eq!(leases.len(), all.len(), "malformed tasks are leased like others");
+    leases.iter().for_each(|lease| run.release(lease.token, Release::Crashed));
+    let outcome = run.outcome();
+    assert_eq!(outcome.crashed, 2 + 1 + 3 + 1, "malformed tasks that die are counted as claimed");
+    let mut letters: Vec<_> = outcome.dead.into_iter().map(|letter| letter.task.0).collect();
+    letters.sort();
+    let mut bytes = all.map(|bytes| bytes[2..].to_vec());
+    bytes.sort();
+    assert_eq!(letters, bytes, "malformed tasks are dead letters whole");
+    assert_eq!(run.ask(), Step::Done, "malformed tasks end like others");
+}
+
+/// A lease without tasks (that of `begin`, say) does not come back, nor are there posts without tasks.
+///
+/// # Panics
+///
+/// When the broker breaks this rule.
+pub fn leases_without_tasks_vanish(make: Make<'_>) {
+    for why in [Some(Release::Crashed), Some(Release::Shutdown), None] {
+        let run = Run::new(make, [Blob::default()]);
+        let lease = run.take();
+        assert_eq!(lease.blob, Blob::default(), "a first blob may be without tasks");
+        assert_eq!(run.ask(), Step::Empty(1), "a lease without tasks holds the end open");
+        match why {
+            Some(why) => run.release(lease.token, why),
+            None => run.expire(),
+        }
+        assert_eq!(run.ask(), Step::Done, "a lease without tasks does not come back");
+        let returned = u64::from(why != Some(Release::Shutdown));
+        assert_eq!(run.outcome().returned, returned, "leases that came back are counted");
+    }
+    let run = Run::new(make, [blob(&[b"a"])]);
+    let commit = Commit { posts: vec![Blob::default()], ..Commit::new(run.take().token) };
+    let step = run.step(Some(&commit), &[Token::random()]);
+    assert_eq!(step, Step::Done, "posts without tasks are left out");
+}

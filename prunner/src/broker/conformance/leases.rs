@@ -1,0 +1,177 @@
+//! Who holds a blob, under which token and for how long.
+
+use super::*;
+
+/// A blob is leased to one who asks for it, under a token of that one's own.
+///
+/// # Panics
+///
+/// When the broker breaks this rule.
+pub fn one_blob_for_each_token(make: Make<'_>) {
+    let blobs = [blob(&[b"a"]), blob(&[b"b", b"c"]), blob(&[b""])];
+    let run = Run::new(make, blobs.clone());
+    let want: Vec<_> = (0..5).map(|_| Token::random()).collect();
+    let Step::Leased(leases, waiting) = run.step(None, &want) else {
+        panic!("what is queued is leased");
+    };
+    assert_eq!(waiting, 0, "who has got a blob does not wait");
+    let names: Vec<_> = leases.iter().map(|lease| lease.token).collect();
+    assert_eq!(names, want[..3], "leases are named by who asks for them, in that order");
+    let mut leased: Vec<_> = leases.into_iter().map(|lease| lease.blob).collect();
+    leased.sort_by_key(|blob| tasks(blob)[0].clone());
+    let mut all = blobs.to_vec();
+    all.sort_by_key(|blob| tasks(blob)[0].clone());
+    assert_eq!(leased, all, "every blob is leased once, as it was posted");
+    assert_eq!(run.ask(), Step::Empty(1), "what is leased is not leased again");
+}
+
+/// An answer may get lost, so asking again under the same token gives the same lease.
+///
+/// # Panics
+///
+/// When the broker breaks this rule.
+pub fn asking_again_takes_nothing_more(make: Make<'_>) {
+    let run = Run::new(make, [blob(&[b"a"]), blob(&[b"b"])]);
+    let token = Token::random();
+    let first = run.step(None, &[token, token]);
+    let Step::Leased(leases, 0) = &first else { panic!("what is queued is leased") };
+    assert_eq!(leases.len(), 1, "a token that is asked for twice counts once");
+    assert_eq!(run.step(None, &[token]), first, "asking again gives the same lease");
+    assert_eq!(run.look().queued, 1, "asking again takes nothing more");
+    let other = run.take();
+    assert_ne!(other.blob, leases[0].blob, "a blob is leased once");
+    assert_eq!(run.step(None, &[token]), first, "asking again gives the same lease");
+}
+
+/// The token of a commit is used up: a lease under it could be ended by the commit, sent again.
+///
+/// # Panics
+///
+/// When the broker breaks this rule.
+pub fn used_tokens_are_not_leased(make: Make<'_>) {
+    let run = Run::new(make, [blob(&[b"a"]), blob(&[b"b"])]);
+    let commit = Commit::new(run.take().token);
+    let step = run.step(Some(&commit), &[commit.token]);
+    assert_eq!(step, Step::Empty(0), "the token of a commit is not leased by that commit");
+    assert_eq!(run.commit(&commit), Step::Lost, "a commit that is sent again does nothing");
+    assert_eq!(run.look().queued, 1, "a commit that is sent again does nothing");
+}
+
+/// A blob of a higher priority is leased before all others.
+///
+/// # Panics
+///
+/// When the broker breaks this rule.
+pub fn higher_priorities_come_first(make: Make<'_>) {
+    let [low, normal, high] = [Priority::Low, Priority::Normal, Priority::High]
+        .map(|priority| with_priority(priority, blob(&[b"a"])));
+    let run = Run::new(make, [low.clone(), high.clone(), normal.clone(), low.clone()]);
+    let first = run.take();
+    assert_eq!(first.blob, high, "a blob of a higher priority is leased first");
+    let posts = vec![low.clone(), high.clone()];
+    let commit = Commit { posts, ..Commit::new(first.token) };
+    let want: Vec<_> = (0..5).map(|_| Token::random()).collect();
+    let Step::Leased(leases, _) = run.step(Some(&commit), &want) else {
+        panic!("what is queued is leased");
+    };
+    let leased: Vec<_> = leases.into_iter().map(|lease| lease.blob).collect();
+    let expected = [high, normal, low.clone(), low.clone(), low];
+    assert_eq!(
+        leased, expected,
+        "a blob of a higher priority is leased first, posted as it may be"
+    );
+}
+
+/// A lease that nobody renews comes back, and its tasks are leased to somebody else.
+///
+/// # Panics
+///
+/// When the broker breaks this rule.
+pub fn expired_leases_come_back(make: Make<'_>) {
+    let run = Run::new(make, [blob(&[b"a"])]);
+    let lost = run.take();
+    run.age();
+    assert_eq!(run.ask(), Step::Empty(1), "a lease that has not expired is held");
+    run.expire();
+    let again = run.take();
+    assert_eq!(tasks(&again.blob), tasks(&lost.blob), "an expired lease comes back");
+    assert_eq!(again.blob.attempt, 1, "what has come back is another attempt");
+    assert_eq!(run.outcome().returned, 1, "leases that came back are counted");
+    assert_eq!(run.renew(&[lost.token, again.token]), [lost.token], "an expired lease is gone");
+    run.expire();
+    assert_eq!(run.take().blob.attempt, 2, "what has come back is another attempt");
+    assert_eq!(run.outcome().returned, 2, "leases that came back are counted");
+}
+
+/// A lease lasts from its last renewal.
+///
+/// # Panics
+///
+/// When the broker breaks this rule.
+pub fn renewed_leases_stay(make: Make<'_>) {
+    let run = Run::new(make, [blob(&[b"a"]), blob(&[b"b"])]);
+    let [renewed, forgotten] = [run.take(), run.take()];
+    let unknown = Token::random();
+    assert_eq!(run.renew(&[unknown, renewed.token]), [unknown], "renewing tells what is gone");
+    for _ in 0..5 {
+        run.age();
+        assert_eq!(run.renew(&[renewed.token]), [], "a renewed lease is held");
+    }
+    assert_eq!(
+        run.renew(&[forgotten.token]),
+        [forgotten.token],
+        "each lease is renewed for itself"
+    );
+    assert_eq!(run.outcome().returned, 1, "only the lease that was not renewed came back");
+    let step = run.commit(&Commit::new(renewed.token));
+    assert_eq!(step, Step::Empty(0), "a renewed lease can be committed");
+    assert_eq!(run.renew(&[renewed.token]), [renewed.token], "a committed lease is gone");
+}
+
+/// A commit that comes after its lease has come back does nothing.
+///
+/// # Panics
+///
+/// When the broker breaks this rule.
+pub fn late_commits_do_nothing(make: Make<'_>) {
+    let run = Run::new(make, [blob(&[b"a"])]);
+    let late = run.take();
+    run.expire();
+    let now = run.take();
+    let before = run.outcome();
+    let step = run.step(Some(&rich(late.token)), &[Token::random()]);
+    assert_eq!(step, Step::Lost, "a commit that comes too late is lost");
+    assert_eq!(run.outcome(), before, "a commit that comes too late does nothing");
+    assert_eq!(run.look().queued, 0, "a commit that comes too late posts nothing");
+    run.release(late.token, Release::Crashed);
+    assert_eq!(run.renew(&[now.token]), [], "who comes too late does not end another's lease");
+    assert!(
+        matches!(run.commit(&rich(now.token)), Step::Empty(0)),
+        "the lease that holds the blob now can be committed"
+    );
+    assert_eq!(
+        run.outcome(),
+        Outcome { returned: 1, ..rich_outcome() },
+        "what is committed counts once"
+    );
+}
+
+/// A planned end of a worker harms no task: its blobs come back as they were, as often as it may be.
+///
+/// # Panics
+///
+/// When the broker breaks this rule.
+pub fn a_shutdown_is_no_crash(make: Make<'_>) {
+    let whole = blob(&[b"a", b"b"]);
+    let run = Run::new(make, [whole.clone()]);
+    for _ in 0..5 {
+        let lease = run.take();
+        assert_eq!(lease.blob, whole, "what was not started comes back as it was");
+        run.release(lease.token, Release::Shutdown);
+        let step = run.commit(&rich(lease.token));
+        assert_eq!(step, Step::Lost, "what was given back cannot be committed");
+        run.release(lease.token, Release::Shutdown);
+    }
+    assert_eq!(run.look().queued, 1, "a lease is given back once");
+    assert_eq!(run.outcome(), Outcome::default(), "what was not started does not count");
+}

@@ -1,0 +1,84 @@
+//! The leases that are out, and how long they last.
+
+use std::{collections::HashMap, time::Duration};
+
+use crate::broker::{Blob, Token};
+
+/// Who holds what, and until when.
+pub(super) struct Leases {
+    held: HashMap<Token, Held>,
+    /// How long a lease lasts.
+    lasts: Duration,
+    /// The time as it was last told.
+    now: Duration,
+    /// No lease expires before this. Renewals and commits leave it as it is: it may be too early,
+    /// and then a look at all leases corrects it.
+    earliest: Duration,
+    /// Leases so far.
+    taken: u64,
+}
+
+struct Held {
+    blob: Blob,
+    expires: Duration,
+    /// The number of the lease: those that expire together come back in the order they were taken.
+    number: u64,
+}
+
+impl Leases {
+    pub(super) fn new(lasts: Duration) -> Self {
+        Self { held: HashMap::new(), lasts, now: Duration::ZERO, earliest: Duration::MAX, taken: 0 }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    pub(super) fn holds(&self, token: Token) -> bool {
+        self.held.contains_key(&token)
+    }
+
+    pub(super) fn blob(&self, token: Token) -> Option<&Blob> {
+        self.held.get(&token).map(|held| &held.blob)
+    }
+
+    pub(super) fn next_expiry(&self) -> Duration {
+        self.earliest
+    }
+
+    pub(super) fn insert(&mut self, token: Token, blob: Blob) {
+        let expires = self.now.saturating_add(self.lasts);
+        self.earliest = self.earliest.min(expires);
+        self.taken += 1;
+        self.held.insert(token, Held { blob, expires, number: self.taken });
+    }
+
+    pub(super) fn remove(&mut self, token: Token) -> Option<Blob> {
+        self.held.remove(&token).map(|held| held.blob)
+    }
+
+    /// Whether there was such a lease to renew.
+    pub(super) fn renew(&mut self, token: Token) -> bool {
+        let expires = self.now.saturating_add(self.lasts);
+        self.held.get_mut(&token).map(|held| held.expires = expires).is_some()
+    }
+
+    /// Tells the time, and returns the leases that are over by it, which are still held.
+    pub(super) fn pass_to(&mut self, now: Duration) -> Vec<Token> {
+        self.now = now;
+        if now < self.earliest {
+            return Vec::new();
+        }
+        let mut expired = Vec::new();
+        self.earliest = Duration::MAX;
+        for (&token, held) in &self.held {
+            if held.expires <= now {
+                expired.push((held.expires, held.number, token));
+            } else {
+                self.earliest = self.earliest.min(held.expires);
+            }
+        }
+        expired.sort_unstable();
+        expired.into_iter().map(|(.., token)| token).collect()
+    }
+}

@@ -1,0 +1,243 @@
+//! What is true at one moment, and how each call changes it.
+
+use std::{collections::HashSet, time::Duration};
+
+use super::{entries::Entries, leases::Leases, ledger::Ledger, queue::Queue};
+use crate::{
+    Bytes, Order,
+    broker::{
+        Blob, BrokerError, Commit, DeadLetter, Lease, Lock, MOST_CRASHES, Malformed, Outcome, Read,
+        Release, Step, Tasks, Token, Watched,
+    },
+};
+
+/// A run.
+pub(super) struct State {
+    queue: Queue,
+    leases: Leases,
+    /// The tokens of workers that have asked in vain.
+    waiting: HashSet<Token>,
+    dict: Entries,
+    ledger: Ledger,
+    /// How often `shown` has changed; starts at 1, since who has seen nothing says 0.
+    changes: u64,
+    shown: Shown,
+}
+
+/// What those who watch are woken for.
+#[derive(PartialEq, Eq)]
+struct Shown {
+    waiting: usize,
+    lock_holder: Option<Token>,
+    lock_waiting: usize,
+    /// Not how many: who waits for a blob has seen none, so the first one that stays is news.
+    queued: bool,
+    done: bool,
+}
+
+impl State {
+    pub(super) fn new(lease: Duration, order: Order, first: Vec<Blob>) -> Self {
+        let mut queue = Queue::new(order);
+        first.into_iter().for_each(|blob| queue.push(blob));
+        let shown = Shown {
+            waiting: 0,
+            lock_holder: None,
+            lock_waiting: 0,
+            queued: queue.len() > 0,
+            done: queue.len() == 0,
+        };
+        Self {
+            queue,
+            leases: Leases::new(lease),
+            waiting: HashSet::new(),
+            dict: Entries::default(),
+            ledger: Ledger::default(),
+            changes: 1,
+            shown,
+        }
+    }
+
+    /// Tells the time: leases that are over by it come back.
+    pub(super) fn pass_to(&mut self, now: Duration) {
+        for token in self.leases.pass_to(now) {
+            self.end(token, Some(Release::Crashed));
+        }
+    }
+
+    pub(super) fn next_expiry(&self) -> Duration {
+        self.leases.next_expiry()
+    }
+
+    pub(super) fn step(
+        &mut self,
+        commit: Option<&Commit>,
+        want: &[Token],
+    ) -> Result<Step, BrokerError> {
+        if let Some(commit) = commit {
+            if let Some(refusal) = self.refusal(commit)? {
+                return Ok(refusal);
+            }
+            self.apply(commit);
+        }
+        // A lease under the token that was just committed could be ended by that commit, sent again.
+        let mut seen: HashSet<Token> = commit.map(|commit| commit.token).into_iter().collect();
+        let want: Vec<Token> = want.iter().copied().filter(|&token| seen.insert(token)).collect();
+        Ok(self.take(&want))
+    }
+
+    /// What `commit` is answered if it cannot be applied.
+    fn refusal(&self, commit: &Commit) -> Result<Option<Step>, BrokerError> {
+        if !self.leases.holds(commit.token) {
+            return Ok(Some(Step::Lost));
+        }
+        // Also under its own one: the commit, sent again, would find a lease.
+        if commit.keep.as_ref().is_some_and(|kept| self.leases.holds(kept.token)) {
+            return Err(BrokerError::new("a lease must go on under a token that is not in use"));
+        }
+        Ok(self.dict.conflict(commit.token, &commit.writes).map(Step::Conflict))
+    }
+
+    fn apply(&mut self, commit: &Commit) {
+        self.end(commit.token, None);
+        self.ledger.add(commit);
+        commit.writes.iter().for_each(|write| self.dict.write(write));
+        let posts = commit.posts.iter().filter(|blob| !blob.tasks.is_empty());
+        posts.for_each(|blob| self.queue.push(blob.clone()));
+        if let Some(kept) = &commit.keep {
+            self.waiting.remove(&kept.token);
+            self.leases.insert(kept.token, kept.blob.clone());
+        }
+    }
+
+    /// Leases a blob for each token of `want`, as far as there are blobs.
+    fn take(&mut self, want: &[Token]) -> Step {
+        let leased: Vec<Lease> = want.iter().filter_map(|&token| self.lease(token)).collect();
+        if !leased.is_empty() {
+            return Step::Leased(leased, self.waiting.len());
+        }
+        if self.is_over() {
+            self.waiting.clear();
+            return Step::Done;
+        }
+        self.waiting.extend(want.first());
+        Step::Empty(self.waiting.len())
+    }
+
+    /// The lease under `token`: the one that is out, or else a new one, if there is a blob.
+    fn lease(&mut self, token: Token) -> Option<Lease> {
+        self.waiting.remove(&token);
+        if let Some(blob) = self.leases.blob(token) {
+            return Some(Lease { token, blob: blob.clone() });
+        }
+        let blob = self.queue.pop()?;
+        self.leases.insert(token, blob.clone());
+        Some(Lease { token, blob })
+    }
+
+    fn is_over(&self) -> bool {
+        self.queue.len() == 0 && self.leases.is_empty()
+    }
+
+    pub(super) fn lock(&mut self, token: Token) -> Lock {
+        if !self.leases.holds(token) {
+            return Lock::Lost;
+        }
+        self.dict.lock(token)
+    }
+
+    pub(super) fn read(&mut self, token: Token, key: &str, known: u64) -> Read {
+        if !self.leases.holds(token) {
+            return Read::Lost;
+        }
+        let entry = self.dict.read(token, key);
+        if known != 0 && entry.version == known { Read::Unchanged } else { Read::Entry(entry) }
+    }
+
+    pub(super) fn renew(&mut self, tokens: &[Token]) -> Vec<Token> {
+        tokens.iter().copied().filter(|&token| !self.leases.renew(token)).collect()
+    }
+
+    pub(super) fn release(&mut self, token: Token, why: Release) {
+        self.waiting.remove(&token);
+        self.end(token, Some(why));
+    }
+
+    /// Ends a lease, if there is one, and its hold on the lock. Unless it was committed, its blob
+    /// comes back.
+    fn end(&mut self, token: Token, why: Option<Release>) {
+        let Some(blob) = self.leases.remove(token) else { return };
+        self.dict.unlock(token);
+        match why {
+            None => {}
+            Some(Release::Shutdown) if blob.tasks.is_empty() => {}
+            Some(Release::Shutdown) => self.queue.push_next(blob),
+            Some(Release::Crashed) => {
+                self.ledger.count_returned();
+                self.take_back(blob);
+            }
+        }
+    }
+
+    /// Takes back what has killed a worker: tasks one by one, unless it was a single one and has
+    /// killed too many.
+    fn take_back(&mut self, blob: Blob) {
+        let Ok(tasks) = singles(&blob) else {
+            return self.bury(blob.tasks.len(), blob.tasks.into_bytes());
+        };
+        let mut crashes = blob.crashes;
+        if let [task] = tasks[..] {
+            crashes = crashes.saturating_add(1);
+            if crashes >= MOST_CRASHES {
+                return self.bury(1, Bytes(task.to_vec()));
+            }
+        }
+        let attempt = blob.attempt.saturating_add(1);
+        for task in tasks {
+            let tasks = Tasks::one(task);
+            let Blob { priority, .. } = blob;
+            self.queue.push_last(Blob { priority, attempt, suspect: true, crashes, tasks });
+        }
+    }
+
+    fn bury(&mut self, tasks: usize, task: Bytes) {
+        self.ledger.count_crashed(tasks, &DeadLetter { task, report: Bytes::default() });
+    }
+
+    /// Counts a change if there is one, and says so.
+    pub(super) fn note_change(&mut self) -> bool {
+        if self.is_over() {
+            self.waiting.clear();
+        }
+        let shown = Shown {
+            waiting: self.waiting.len(),
+            lock_holder: self.dict.holder(),
+            lock_waiting: self.dict.lock_waiting(),
+            queued: self.queue.len() > 0,
+            done: self.is_over(),
+        };
+        let changed = shown != self.shown;
+        self.changes += u64::from(changed);
+        self.shown = shown;
+        changed
+    }
+
+    pub(super) fn watched(&self) -> Watched {
+        Watched {
+            seen: self.changes,
+            waiting: self.waiting.len(),
+            lock_waiting: self.dict.lock_waiting(),
+            queued: self.queue.len(),
+            done: self.is_over(),
+        }
+    }
+
+    pub(super) fn outcome(&self) -> Outcome {
+        Outcome { entries: self.dict.all(), ..self.ledger.outcome() }
+    }
+}
+
+/// The tasks of a blob one by one.
+fn singles(blob: &Blob) -> Result<Vec<&[u8]>, Malformed> {
+    // What claims to be empty has no tasks, whatever its bytes are.
+    if blob.tasks.is_empty() { Ok(Vec::new()) } else { blob.tasks.iter().collect() }
+}

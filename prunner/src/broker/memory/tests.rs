@@ -1,0 +1,95 @@
+//! What the suite leaves to each broker: in which order its blobs are leased.
+
+use super::*;
+use crate::{
+    Priority,
+    broker::{Lease, Tasks},
+};
+
+const LEASE: Duration = Duration::from_secs(30);
+
+fn blob(task: &[u8]) -> Blob {
+    Blob { tasks: Tasks::one(task), ..Blob::default() }
+}
+
+fn broker(order: Order, first: &[&[u8]]) -> MemoryBroker {
+    MemoryBroker::new(LEASE, order, first.iter().map(|task| blob(task)).collect())
+}
+
+fn lease(broker: &MemoryBroker) -> Lease {
+    match broker.step(None, &[Token::random()]) {
+        Ok(Step::Leased(mut leases, _)) => leases.remove(0),
+        other => panic!("{other:?} instead of a lease"),
+    }
+}
+
+/// The first task of each blob, in the order in which they are leased.
+fn drain(broker: &MemoryBroker) -> Vec<u8> {
+    let mut tasks = Vec::new();
+    while broker.watch(0, Duration::ZERO).expect("it is in memory").queued > 0 {
+        tasks.push(lease(broker).blob.tasks.iter().next().unwrap().unwrap()[0]);
+    }
+    tasks
+}
+
+#[test]
+fn the_order_holds_among_first_blobs_and_posts() {
+    for (order, expected) in [(Order::Lifo, b"edba"), (Order::Fifo, b"bcde")] {
+        let broker = broker(order, &[b"a", b"b", b"c"]);
+        let mut commit = Commit::new(lease(&broker).token);
+        commit.posts = vec![blob(b"d"), blob(b"e")];
+        broker.step(Some(&commit), &[]).unwrap();
+        assert_eq!(drain(&broker), expected, "{order:?}");
+    }
+}
+
+#[test]
+fn what_was_not_started_is_next_and_what_crashed_is_last() {
+    for order in [Order::Lifo, Order::Fifo] {
+        let broker = broker(order, &[b"a", b"b", b"c", b"d"]);
+        let [crashed, kept] = [lease(&broker), lease(&broker)];
+        let name = |lease: &Lease| lease.blob.tasks.iter().next().unwrap().unwrap()[0];
+        broker.release(kept.token, Release::Shutdown).unwrap();
+        broker.release(crashed.token, Release::Crashed).unwrap();
+        let drained = drain(&broker);
+        assert_eq!(drained.len(), 4, "{order:?}");
+        assert_eq!((drained[0], drained[3]), (name(&kept), name(&crashed)), "{order:?}");
+    }
+}
+
+#[test]
+fn what_crashed_is_before_lower_priorities() {
+    let low = Blob { priority: Priority::Low, ..blob(b"l") };
+    let broker = MemoryBroker::new(LEASE, Order::Lifo, vec![low, blob(b"n")]);
+    broker.release(lease(&broker).token, Release::Crashed).unwrap();
+    assert_eq!(drain(&broker), b"nl");
+}
+
+#[test]
+fn leases_that_last_for_ever_do() {
+    let broker = MemoryBroker::new(Duration::MAX, Order::Lifo, vec![blob(b"a")]);
+    let token = lease(&broker).token;
+    assert_eq!(broker.renew(&[token]).unwrap(), []);
+    assert!(!broker.watch(1, Duration::ZERO).unwrap().done);
+}
+
+/// A clock at 0 until it is told otherwise.
+#[derive(Default)]
+struct Set(Mutex<Duration>);
+
+impl Clock for Set {
+    fn now(&self) -> Duration {
+        *self.0.lock()
+    }
+}
+
+#[test]
+fn leases_that_expire_together_come_back_in_the_order_they_were_taken() {
+    for (order, expected) in [(Order::Lifo, b"dcba"), (Order::Fifo, b"abcd")] {
+        let clock = Arc::new(Set::default());
+        let broker = broker(order, &[b"a", b"b", b"c", b"d"]).with_clock(clock.clone());
+        assert_eq!(drain(&broker), expected, "{order:?}");
+        *clock.0.lock() = LEASE;
+        assert_eq!(drain(&broker), expected, "{order:?}");
+    }
+}
