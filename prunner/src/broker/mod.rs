@@ -338,6 +338,8 @@ pub struct Watched {
     pub lock_waiting: usize,
     /// Blobs that can be leased.
     pub queued: usize,
+    /// Tasks that died because their workers did.
+    pub crashed: u64,
     /// Whether nothing is queued, leased or delayed.
     pub done: bool,
 }

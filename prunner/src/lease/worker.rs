@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     context::Context,
-    dict::{Attempts, LocalDict},
+    dict::Attempts,
     effects::{Effects, Publish},
     engine::{
         clock_cost,
@@ -55,7 +55,6 @@ struct Office<T> {
     desk: Arc<Desk<T>>,
     link: Arc<dyn Link>,
     buffer: Buffer<T>,
-    dict: LocalDict,
 }
 
 impl<'r, R: ParallelTaskRunner> Seat<'r, R>
@@ -72,9 +71,9 @@ where
         let merges = desk.dict().join(&Attempts::default(), Barrier::detect());
         let dict = desk.dict().of_this_thread();
         let mut buffer = Buffer::new();
-        let mut effects = Effects::new(desk.worker, dict.clone(), buffer.open(), merges);
+        let mut effects = Effects::new(desk.worker, dict, buffer.open(), merges);
         effects.travels = true;
-        let office = Office { desk, link, buffer, dict };
+        let office = Office { desk, link, buffer };
         Self { runner, effects, office, before_lease, _watch: PanicWatch::begin() }
     }
 
@@ -204,7 +203,7 @@ where
 impl<T: Labeled + Serialize + DeserializeOwned> Publish<T> for Office<T> {
     /// A flush: commits what has happened so far, and the task goes on under a lease of its own.
     fn publish(&mut self, posts: &mut Posts<T>) {
-        if self.dict.is_locked_here() {
+        if self.desk.dict().is_kept() {
             // A commit would let the lock go. What was posted is published when the handler ends.
             return;
         }

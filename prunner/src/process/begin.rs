@@ -21,7 +21,7 @@ use crate::{
     },
     codec::{self, Bytes, CodecError},
     context::Context,
-    dict::{Attempts, Home, LocalDict, SharedDict},
+    dict::{Attempts, Home, SharedDict},
     effects::{Effects, Publish},
     engine::queue::{Buffer, Posts},
     failure::Cause,
@@ -105,10 +105,10 @@ impl Outside {
         let merges = self.dict().join(&attempts, Barrier::detect());
         let dict = self.dict().of_this_thread();
         let mut buffer = Buffer::new();
-        let mut effects = Effects::new(0, dict.clone(), buffer.open(), merges);
+        let mut effects = Effects::new(0, dict, buffer.open(), merges);
         (effects.travels, effects.eager) = (true, true);
         effects.posts.narrow();
-        let mut office = Office { outside: self, buffer, dict };
+        let mut office = Office { outside: self, buffer };
         let mut cx = Context { effects: &mut effects, publish: &mut office };
         let result = Cause::of(|| runner.begin(&mut cx));
         match &result {
@@ -291,7 +291,6 @@ impl Posted {
 struct Office<'a, T> {
     outside: &'a Arc<Outside>,
     buffer: Buffer<T>,
-    dict: LocalDict,
 }
 
 impl<T: Labeled + Serialize> Office<'_, T> {
@@ -307,7 +306,7 @@ impl<T: Labeled + Serialize> Publish<T> for Office<'_, T> {
         let mut state = self.outside.state.lock();
         let due = !state.blobs.is_empty() || self.outside.hungry.load(Ordering::Relaxed);
         // A commit would let the lock go.
-        if due && !self.dict.is_locked_here() {
+        if due && !self.outside.dict().is_kept() {
             self.outside.publish_all(&mut state, false);
         }
     }

@@ -237,6 +237,7 @@ impl Model {
             waiting: self.waiting.len(),
             lock_waiting: self.line.len().saturating_sub(1),
             queued: self.queued.len(),
+            crashed: self.outcome.crashed,
             done: self.is_over(),
         }
     }

@@ -48,6 +48,10 @@ impl Ledger {
         self.keep(letter);
     }
 
+    pub(super) fn crashed(&self) -> u64 {
+        self.crashed
+    }
+
     fn keep(&mut self, letter: &DeadLetter) {
         if self.dead.len() < KEPT_DEAD_LETTERS {
             self.dead.push(letter.clone());

@@ -227,6 +227,7 @@ impl State {
             waiting: self.waiting.len(),
             lock_waiting: self.dict.lock_waiting(),
             queued: self.queue.len(),
+            crashed: self.ledger.crashed(),
             done: self.is_over(),
         }
     }
