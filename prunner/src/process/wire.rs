@@ -140,30 +140,33 @@ pub(crate) fn write_frame(frame: &impl Serialize, out: &mut Vec<u8>) -> Result<(
 /// Bytes that have come and frames that they make.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
-    bytes: Vec<u8>,
+    /// Room that is written to again and again: setting it to zero costs more than most reads.
+    room: Vec<u8>,
+    /// Where the bytes are that have come and were not taken out.
     start: usize,
+    end: usize,
 }
 
 impl Inbox {
     /// Reads once; returns how many bytes came, 0 at the end of the stream.
     pub(crate) fn read_from(&mut self, from: &mut impl Read) -> io::Result<usize> {
-        if self.start == self.bytes.len() {
-            self.bytes.clear();
-            self.start = 0;
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
         } else if self.start > CHUNK {
-            self.bytes.drain(..self.start);
-            self.start = 0;
+            self.room.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
         }
-        let end = self.bytes.len();
-        self.bytes.resize(end + CHUNK, 0);
-        let read = from.read(&mut self.bytes[end..]);
-        self.bytes.truncate(end + *read.as_ref().unwrap_or(&0));
-        read
+        if self.room.len() < self.end + CHUNK {
+            self.room.resize(self.end + CHUNK, 0);
+        }
+        let read = from.read(&mut self.room[self.end..])?;
+        self.end += read;
+        Ok(read)
     }
 
     /// The next frame, if all of it has come.
     pub(crate) fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, WireError> {
-        let Some((length, rest)) = self.bytes[self.start..].split_first_chunk::<4>() else {
+        let Some((length, rest)) = self.room[self.start..self.end].split_first_chunk::<4>() else {
             return Ok(None);
         };
         let length = u32::from_le_bytes(*length) as usize;
