@@ -94,12 +94,16 @@ pub(super) struct State<T> {
     pub(super) started: u64,
     /// Whether the lease holds the dict's lock.
     pub(super) held: bool,
+    /// Whether it has got it since the worker looked at the clock: waiting for it is no work.
+    pub(super) waited: bool,
     /// A task that failed had written under the lock: the tasks of the lease run one by one.
     careful: bool,
     /// Leases that have come and were not started, and how many more were asked for.
     stash: VecDeque<Lease>,
     asked: usize,
     pub(super) under_way: Option<Commit>,
+    /// Whether the running handler waits for an answer to what it has asked on behalf of the lease.
+    pub(super) asking: bool,
     pub(super) lock_answer: Option<Lock>,
     pub(super) read_answer: Option<Read>,
 }
@@ -137,10 +141,12 @@ impl<T> Desk<T> {
                 ended: 0,
                 started: 0,
                 held: false,
+                waited: false,
                 careful: false,
                 stash: VecDeque::new(),
                 asked: 0,
                 under_way: None,
+                asking: false,
                 lock_answer: None,
                 read_answer: None,
             }),
