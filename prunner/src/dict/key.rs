@@ -106,17 +106,33 @@ impl<S> KeyMap<S> {
         self.place(key).map(|place| &mut self.entries[place].1)
     }
 
+    /// Where the entry is, to be reached by [`at`](KeyMap::at): entries stay where they are.
     #[inline(always)]
-    fn place(&self, key: KeyId) -> Option<usize> {
+    pub(crate) fn place(&self, key: KeyId) -> Option<usize> {
         if self.entries.len() > SCAN {
             return self.indexed(key.name);
         }
         self.entries.iter().position(|(other, _)| key.is(other))
     }
 
+    /// The entry at a place.
+    #[inline(always)]
+    pub(crate) fn at(&mut self, place: usize) -> &mut S {
+        &mut self.entries[place].1
+    }
+
+    /// The key of that name, if it has an entry.
+    pub(crate) fn named(&self, name: &str) -> Option<KeyId> {
+        let place = match self.entries.len() > SCAN {
+            true => self.indexed(name),
+            false => self.entries.iter().position(|(key, _)| key.name == name),
+        };
+        place.map(|place| self.entries[place].0)
+    }
+
     #[cold]
     #[inline(never)]
-    fn indexed(&self, name: &'static str) -> Option<usize> {
+    fn indexed(&self, name: &str) -> Option<usize> {
         self.index.get(name).copied()
     }
 

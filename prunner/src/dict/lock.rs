@@ -15,6 +15,7 @@ use parking_lot::{
 
 use super::{
     Dict, Entry, Key, KeyId, KeyMap, Value,
+    home::{Away, Copies},
     partial::{Attempts, Joiner, Merges, merges},
 };
 use crate::{
@@ -24,32 +25,42 @@ use crate::{
 
 /// The dict of a run, for all its workers.
 #[derive(Clone, Debug)]
-pub(crate) struct SharedDict(Arc<Shared>);
+pub(crate) struct SharedDict(pub(super) Arc<Shared>);
 
 #[derive(Debug)]
-struct Shared {
-    locked: Mutex<Locked>,
+pub(super) struct Shared {
+    pub(super) locked: Mutex<Locked>,
     /// The way to what each worker has merged. Not behind the dict's lock: a worker can start while a
     /// task holds that.
-    joiners: Mutex<Vec<Joiner>>,
-    types: Arc<Types>,
+    pub(super) joiners: Mutex<Vec<Joiner>>,
+    pub(super) types: Arc<Types>,
+    /// Where the truth is, if it is not here.
+    pub(super) away: Option<Box<Away>>,
 }
 
 /// What the lock protects.
 #[derive(Debug, Default)]
-struct Locked {
-    dict: Dict,
+pub(super) struct Locked {
+    pub(super) dict: Dict,
     /// Whether the current holder has joined the workers' merges.
     joined: bool,
+    /// How entries stand to those at home, if there is one.
+    pub(super) copies: Option<Box<Copies>>,
 }
 
 impl SharedDict {
     /// Makes an empty dict.
     pub(crate) fn new() -> Self {
+        Self::with(None)
+    }
+
+    pub(super) fn with(away: Option<Box<Away>>) -> Self {
+        let types = Types { any_beyond: AtomicBool::new(away.is_some()), ..Types::default() };
         Self(Arc::new(Shared {
             locked: Mutex::new(Locked::default()),
             joiners: Mutex::new(Vec::new()),
-            types: Arc::new(Types::default()),
+            types: Arc::new(types),
+            away,
         }))
     }
 
@@ -70,8 +81,7 @@ impl SharedDict {
     pub(crate) fn finish(&self) -> (Dict, Option<String>) {
         // No task runs any more. Whoever holds the lock will never give it back.
         let Some(mut locked) = self.0.locked.try_lock() else {
-            let text = "a task has kept the dict's lock: its ScopeLock was never dropped";
-            return (Dict::new(), Some(text.to_string()));
+            return (Dict::new(), Some(KEPT.to_string()));
         };
         let dict = &mut locked.dict;
         let joiners = self.0.joiners.lock();
@@ -85,13 +95,20 @@ impl SharedDict {
                 log::error!("a merge {cause}");
             }
         }
-        let mut broken: Vec<_> = joiners.iter().flat_map(Joiner::broken).collect();
-        broken.sort_unstable();
-        broken.dedup();
-        let text = "a merge panicked, and these entries of the dict are not complete: ";
-        let broken = (!broken.is_empty()).then(|| format!("{text}{}", broken.join(", ")));
-        (std::mem::take(dict), broken)
+        let broken: Vec<_> = joiners.iter().flat_map(Joiner::broken).collect();
+        (std::mem::take(dict), not_complete(broken))
     }
+}
+
+/// Why a dict is not whole.
+pub(super) const KEPT: &str = "a task has kept the dict's lock: its ScopeLock was never dropped";
+
+/// Why a dict with these broken entries is not whole, if there are any.
+pub(super) fn not_complete(mut broken: Vec<&str>) -> Option<String> {
+    broken.sort_unstable();
+    broken.dedup();
+    let text = "a merge panicked, and these entries of the dict are not complete: ";
+    (!broken.is_empty()).then(|| format!("{text}{}", broken.join(", ")))
 }
 
 /// The dict, reached from one thread.
@@ -103,24 +120,42 @@ impl SharedDict {
 pub(crate) struct LocalDict(Rc<SharedDict>);
 
 impl LocalDict {
-    /// Waits for the lock and takes it.
+    /// Waits for the lock and takes it. If the dict has a home, the home's lock comes first, and
+    /// stays taken until the worker commits.
     pub(crate) fn lock(&self) -> ScopeLock {
-        let address = self.address();
-        assert!(
-            HELD.get() != address,
-            "the dict lock is already held by this task: drop the first ScopeLock before taking \
-             another (dict() takes it too)"
-        );
-        let dict = self.clone();
-        let acquired = dict.acquire();
-        let mut lock = ScopeLock { outer: HELD.replace(address), acquired: Some(acquired), dict };
-        lock.locked_mut().joined = false;
-        lock
+        self.refuse_second();
+        match &self.shared().away {
+            None => self.lock_here(),
+            Some(away) => self.lock_away(away),
+        }
     }
 
     /// What the dict holds now; the workers' merges are not joined.
     pub(crate) fn peek<V: Value + Clone>(&self, key: Key<V>) -> Option<V> {
-        self.lock().peek(key).cloned()
+        self.refuse_second();
+        match &self.shared().away {
+            None => self.lock_here().locked().dict.get(key),
+            Some(away) => self.peek_away(away, key),
+        }
+    }
+
+    fn refuse_second(&self) {
+        assert!(
+            HELD.get() != self.address(),
+            "the dict lock is already held by this task: drop the first ScopeLock before taking \
+             another (dict() takes it too)"
+        );
+    }
+
+    /// Waits for this process's part of the lock and takes it.
+    #[inline]
+    pub(super) fn lock_here(&self) -> ScopeLock {
+        let dict = self.clone();
+        let acquired = dict.acquire();
+        let outer = HELD.replace(dict.address());
+        let mut lock = ScopeLock { dict, acquired: Some(acquired), outer };
+        lock.locked_mut().joined = false;
+        lock
     }
 
     /// Locks the mutex, to be unlocked by a `ScopeLock`.
@@ -139,7 +174,7 @@ impl LocalDict {
         &self.shared().locked
     }
 
-    fn shared(&self) -> &Shared {
+    pub(super) fn shared(&self) -> &Shared {
         &self.0.0
     }
 
@@ -180,6 +215,9 @@ thread_local! {
 /// On threads it is released when it is dropped, and what a task has written under it stays even if
 /// the task fails afterwards: prefer [`merge`](crate::Context::merge), which is undone.
 ///
+/// On a broker it is held until the task is committed, and what was written under it appears with the
+/// commit.
+///
 /// Reading an entry that is also merged into joins the merges of all tasks that have finished so
 /// far. The running task's own merges are not among them.
 ///
@@ -188,7 +226,7 @@ thread_local! {
 /// Methods panic when an entry of that name holds a value of another type.
 pub struct ScopeLock {
     /// Its mutex is locked, by this.
-    dict: LocalDict,
+    pub(super) dict: LocalDict,
     /// What unlocks it; there until the end.
     acquired: Option<GuardNoSend>,
     outer: usize,
@@ -197,18 +235,18 @@ pub struct ScopeLock {
 impl ScopeLock {
     /// A copy of the value. [`get_ref`](ScopeLock::get_ref) does not copy.
     pub fn get<V: Value + Clone>(&mut self, key: Key<V>) -> Option<V> {
-        self.reach(key).get(key)
+        self.reach(key, Access::Read).get(key)
     }
 
     /// The value.
     pub fn get_ref<V: Value>(&mut self, key: Key<V>) -> Option<&V> {
-        self.reach(key).get_ref(key)
+        self.reach(key, Access::Read).get_ref(key)
     }
 
     /// The value, to be changed.
     #[inline]
     pub fn get_mut<V: Value>(&mut self, key: Key<V>) -> Option<&mut V> {
-        self.reach(key).get_mut(key)
+        self.reach(key, Access::Change).get_mut(key)
     }
 
     /// Sets the value and returns the one that was there.
@@ -218,7 +256,7 @@ impl ScopeLock {
 
     /// Takes the value out.
     pub fn remove<V: Value>(&mut self, key: Key<V>) -> Option<V> {
-        self.reach(key).remove(key)
+        self.reach(key, Access::Change).remove(key)
     }
 
     /// The place of a value, there or not.
@@ -228,20 +266,23 @@ impl ScopeLock {
 
     /// Whether there is a value.
     pub fn contains<V: Value>(&mut self, key: Key<V>) -> bool {
-        self.reach(key).contains(key)
+        self.reach(key, Access::Read).contains(key)
     }
 
-    /// The value as it was written or joined last.
-    pub(crate) fn peek<V: Value>(&self, key: Key<V>) -> Option<&V> {
+    /// The value as it was written or joined last; if the dict has a home, as it is.
+    pub(crate) fn peek<V: Value>(&mut self, key: Key<V>) -> Option<&V> {
+        if self.dict.shared().away.is_some() {
+            return self.get_ref(key);
+        }
         self.locked().dict.get_ref(key)
     }
 
-    /// The dict, with the workers' merges joined if `key` is merged into.
+    /// The dict, with what must be joined first to use `key`.
     #[inline]
-    fn reach<V: Value>(&mut self, key: Key<V>) -> &mut Dict {
+    fn reach<V: Value>(&mut self, key: Key<V>, access: Access) -> &mut Dict {
         let types = &self.dict.shared().types;
-        if types.any_merged() && types.is_merged(key.id()) {
-            self.join();
+        if types.any_beyond() {
+            self.catch_up(key, access);
         }
         &mut self.locked_mut().dict
     }
@@ -251,7 +292,19 @@ impl ScopeLock {
         if !self.locked().dict.contains(key) {
             self.dict.shared().types.register::<V>(key.id());
         }
-        self.reach(key)
+        self.reach(key, Access::Fill)
+    }
+
+    /// Makes the entry the newest there is: from the home, or with the workers' merges joined if it
+    /// is merged into.
+    #[cold]
+    #[inline(never)]
+    fn catch_up<V: Value>(&mut self, key: Key<V>, access: Access) {
+        if self.dict.shared().away.is_some() {
+            self.fetch(key, access);
+        } else if self.dict.shared().types.is_merged(key.id()) {
+            self.join();
+        }
     }
 
     /// Joins the workers' merges, all keys at once, so that one holder sees one state of the world.
@@ -266,16 +319,26 @@ impl ScopeLock {
     }
 
     #[inline(always)]
-    fn locked(&self) -> &Locked {
+    pub(super) fn locked(&self) -> &Locked {
         // SAFETY: the mutex is locked by this guard, which is borrowed for as long as the reference.
         unsafe { &*self.dict.mutex().data_ptr() }
     }
 
     #[inline(always)]
-    fn locked_mut(&mut self) -> &mut Locked {
+    pub(super) fn locked_mut(&mut self) -> &mut Locked {
         // SAFETY: the mutex is locked by this guard, which is borrowed for as long as the reference.
         unsafe { &mut *self.dict.mutex().data_ptr() }
     }
+}
+
+/// What an entry is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    /// To change or remove a value that is there.
+    Change,
+    /// To put a value there, too.
+    Fill,
 }
 
 impl Drop for ScopeLock {
@@ -301,7 +364,9 @@ impl fmt::Debug for ScopeLock {
 #[derive(Debug, Default)]
 pub(crate) struct Types {
     keys: Mutex<KeyMap<TypeOfKey>>,
-    any_merged: AtomicBool,
+    /// Whether any key is merged into, or the dict has a home: only then is an entry more than what
+    /// is under the lock.
+    any_beyond: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -324,7 +389,7 @@ impl Types {
     /// Notes the type of a key that is merged into.
     pub(super) fn register_merged<V: 'static>(&self, key: KeyId) {
         self.note::<V>(key, true);
-        self.any_merged.store(true, Ordering::Release);
+        self.any_beyond.store(true, Ordering::Release);
     }
 
     fn note<V: 'static>(&self, key: KeyId, merged: bool) {
@@ -345,11 +410,11 @@ impl Types {
     }
 
     #[inline(always)]
-    fn any_merged(&self) -> bool {
-        self.any_merged.load(Ordering::Acquire)
+    fn any_beyond(&self) -> bool {
+        self.any_beyond.load(Ordering::Acquire)
     }
 
-    fn is_merged(&self, key: KeyId) -> bool {
+    pub(super) fn is_merged(&self, key: KeyId) -> bool {
         self.keys.lock().get(key).is_some_and(|there| there.merged)
     }
 }

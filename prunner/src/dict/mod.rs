@@ -1,5 +1,6 @@
 //! The shared dict: typed entries that handlers merge into or change under the lock.
 
+mod home;
 mod key;
 mod lock;
 mod merge;
@@ -9,14 +10,22 @@ pub use key::{Key, Value};
 pub use lock::ScopeLock;
 pub use merge::{Append, Counter, Max, Merge, Min, Sum};
 
+#[expect(unused_imports, reason = "for workers that lease")]
+pub(crate) use home::{Broken, Home};
 pub(crate) use lock::{LocalDict, SharedDict};
 pub(crate) use partial::{Attempts, Merges};
 
 use std::{
     any::{Any, type_name},
+    collections::BTreeMap,
     fmt,
+    sync::OnceLock,
 };
 
+use crate::{
+    broker::{self, Encoded},
+    codec::{self, Bytes, CodecError},
+};
 use key::{KeyId, KeyMap};
 
 /// Entries by [`Key`], each of its key's type.
@@ -40,21 +49,54 @@ use key::{KeyId, KeyMap};
 /// # Panics
 ///
 /// Every method panics when an entry of that name holds a value of another type: two keys share
-/// one name.
+/// one name. So it does when the value came from another process and its type cannot read it.
 #[derive(Default)]
 pub struct Dict {
     /// An entry that was removed stays as `None`: programs remove and insert the same few keys.
     entries: KeyMap<Option<Box<dyn Stored>>>,
+    /// What came as bytes and was not changed yet. No key is in both.
+    #[expect(clippy::box_collection, reason = "a dict on threads is smaller without")]
+    undecoded: Option<Box<BTreeMap<String, Undecoded>>>,
 }
 
 /// A value whose type only its key knows.
 trait Stored: Any + Send + Sync {
     fn type_name(&self) -> &'static str;
+    fn encode(&self) -> Result<Encoded, CodecError>;
 }
 
 impl<V: Value> Stored for V {
     fn type_name(&self) -> &'static str {
         type_name::<V>()
+    }
+
+    fn encode(&self) -> Result<Encoded, CodecError> {
+        let bytes = Bytes(codec::to_bytes(self)?);
+        Ok(Encoded { type_name: type_name::<V>().to_string(), bytes })
+    }
+}
+
+/// A value that is bytes until somebody comes who knows its type.
+struct Undecoded {
+    encoded: Encoded,
+    value: OnceLock<Box<dyn Stored>>,
+}
+
+impl Undecoded {
+    fn stored<V: Value>(&self, key: Key<V>) -> &dyn Stored {
+        &**self.value.get_or_init(|| match decode(key, &self.encoded) {
+            Ok(value) => Box::new(value),
+            Err(why) => panic!("{why}"),
+        })
+    }
+}
+
+/// Reads the value of `key` from bytes; says why if that cannot be done.
+fn decode<V: Value>(key: Key<V>, encoded: &Encoded) -> Result<V, String> {
+    match encoded.type_name == type_name::<V>() {
+        true => codec::decode(&encoded.bytes.0)
+            .map_err(|error| format!("the dict's entry {:?} {error}", key.name())),
+        false => Err(two_types(key.id(), &encoded.type_name, type_name::<V>())),
     }
 }
 
@@ -64,6 +106,17 @@ impl Dict {
         Self::default()
     }
 
+    /// Makes a dict of what a broker has. Values are decoded when they are first asked for.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for runs on a broker"))]
+    pub(crate) fn from_entries(entries: Vec<broker::Entry>) -> Self {
+        let there = |entry: broker::Entry| {
+            let undecoded = Undecoded { encoded: entry.value?, value: OnceLock::new() };
+            Some((entry.key, undecoded))
+        };
+        let undecoded = Box::new(entries.into_iter().filter_map(there).collect());
+        Self { entries: KeyMap::default(), undecoded: Some(undecoded) }
+    }
+
     /// A copy of the value. [`get_ref`](Dict::get_ref) does not copy.
     pub fn get<V: Value + Clone>(&self, key: Key<V>) -> Option<V> {
         self.get_ref(key).cloned()
@@ -71,7 +124,10 @@ impl Dict {
 
     /// The value.
     pub fn get_ref<V: Value>(&self, key: Key<V>) -> Option<&V> {
-        let stored = &**self.entries.get(key.id())?.as_ref()?;
+        let stored = match self.entries.get(key.id()) {
+            Some(value) => &**value.as_ref()?,
+            None => self.decoded(key)?,
+        };
         match (stored as &dyn Any).downcast_ref() {
             Some(value) => Some(value),
             None => wrong_type(key.id(), stored.type_name(), type_name::<V>()),
@@ -81,7 +137,7 @@ impl Dict {
     /// The value, to be changed.
     #[inline]
     pub fn get_mut<V: Value>(&mut self, key: Key<V>) -> Option<&mut V> {
-        let stored = self.entries.get_mut(key.id())?.as_mut()?;
+        let stored = self.place(key)?.as_mut()?;
         if !(&**stored as &dyn Any).is::<V>() {
             wrong_type(key.id(), (**stored).type_name(), type_name::<V>());
         }
@@ -100,7 +156,7 @@ impl Dict {
     /// Takes the value out.
     pub fn remove<V: Value>(&mut self, key: Key<V>) -> Option<V> {
         self.get_ref(key)?;
-        let stored: Box<dyn Any> = self.entries.get_mut(key.id())?.take()?;
+        let stored: Box<dyn Any> = self.place(key)?.take()?;
         stored.downcast().ok().map(|value| *value)
     }
 
@@ -125,8 +181,10 @@ impl Dict {
     }
 
     /// The names of all keys that have a value.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.entries.iter().filter(|(_, value)| value.is_some()).map(|(key, _)| key.name)
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let decoded = self.entries.iter().filter(|(_, value)| value.is_some());
+        let undecoded = self.undecoded.iter().flat_map(|undecoded| undecoded.keys());
+        decoded.map(|(key, _)| key.name).chain(undecoded.map(String::as_str))
     }
 
     /// Merges `value` into the entry.
@@ -134,6 +192,53 @@ impl Dict {
         match self.get_mut(key) {
             Some(old) => old.merge(value),
             None => self.fill(key, value),
+        }
+    }
+
+    /// Sets the value to what a broker has, or says why it cannot be read and leaves it.
+    fn set<V: Value>(&mut self, key: Key<V>, value: Option<&Encoded>) -> Result<(), String> {
+        match value {
+            Some(value) => self.fill(key, decode(key, value)?),
+            None => drop(self.take(key.id())),
+        }
+        Ok(())
+    }
+
+    /// Takes the value out, whatever its type.
+    fn take(&mut self, key: KeyId) -> Option<Box<dyn Stored>> {
+        self.entries.get_mut(key)?.take()
+    }
+
+    /// The value, whatever its type.
+    fn stored(&self, key: KeyId) -> Option<&dyn Stored> {
+        self.entries.get(key)?.as_deref()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn decoded<V: Value>(&self, key: Key<V>) -> Option<&dyn Stored> {
+        Some(self.undecoded.as_ref()?.get(key.name())?.stored(key))
+    }
+
+    /// Where the value is, or was.
+    #[inline(always)]
+    fn place<V: Value>(&mut self, key: Key<V>) -> Option<&mut Option<Box<dyn Stored>>> {
+        if self.undecoded.is_some() {
+            self.settle(key);
+        }
+        self.entries.get_mut(key.id())
+    }
+
+    /// Moves the value to those that can be changed, if it came as bytes.
+    #[cold]
+    #[inline(never)]
+    fn settle<V: Value>(&mut self, key: Key<V>) {
+        let Some(undecoded) = &mut self.undecoded else { return };
+        if let Some(value) = undecoded.get(key.name()) {
+            value.stored(key);
+        }
+        if let Some(value) = undecoded.remove(key.name()) {
+            self.entries.add(key.id(), value.value.into_inner());
         }
     }
 
@@ -148,10 +253,12 @@ impl Dict {
 
 #[cold]
 fn wrong_type(key: KeyId, there: &str, wanted: &str) -> ! {
-    panic!(
-        "the dict's entry {:?} holds a {there}, not a {wanted}: two keys share one name",
-        key.name
-    )
+    panic!("{}", two_types(key, there, wanted))
+}
+
+fn two_types(key: KeyId, there: &str, wanted: &str) -> String {
+    let name = key.name;
+    format!("the dict's entry {name:?} holds a {there}, not a {wanted}: two keys share one name")
 }
 
 impl fmt::Debug for Dict {
@@ -196,5 +303,98 @@ impl<'a, V: Value> Entry<'a, V> {
             change(value);
         }
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Cause;
+
+    const NUMBER: Key<u64> = Key::new("number");
+    const TEXT: Key<String> = Key::new("text");
+    const GONE: Key<u64> = Key::new("gone");
+    const NUMBER_AS_TEXT: Key<String> = Key::new("number");
+
+    fn entry(key: &str, value: Option<&dyn Stored>) -> broker::Entry {
+        let value = value.map(|value| value.encode().expect("the value can be written"));
+        broker::Entry { key: key.to_string(), version: 1, value }
+    }
+
+    fn from_broker() -> Dict {
+        Dict::from_entries(vec![
+            entry("text", Some(&"seven".to_string())),
+            entry("number", Some(&7_u64)),
+            entry("gone", None),
+        ])
+    }
+
+    fn panic_of(f: impl FnOnce()) -> String {
+        let told = Cause::of(|| {
+            f();
+            Ok(())
+        });
+        told.expect_err("this must panic").to_string()
+    }
+
+    #[test]
+    fn values_that_came_as_bytes_are_read_through_a_shared_dict() {
+        let dict = from_broker();
+        assert_eq!(dict.names().collect::<Vec<_>>(), ["number", "text"]);
+        assert_eq!(format!("{dict:?}"), r#"Dict {"number", "text"}"#);
+        assert_eq!((dict.len(), dict.is_empty()), (2, false));
+        assert_eq!((dict.get(NUMBER), dict.get(TEXT)), (Some(7), Some("seven".to_string())));
+        assert!(std::ptr::eq(dict.get_ref(NUMBER).unwrap(), dict.get_ref(NUMBER).unwrap()));
+        assert_eq!((dict.get(GONE), dict.contains(GONE), dict.contains(TEXT)), (None, false, true));
+    }
+
+    #[test]
+    fn values_that_came_as_bytes_are_changed_like_others() {
+        for looked_at in [false, true] {
+            let mut dict = from_broker();
+            if looked_at {
+                assert!(dict.contains(NUMBER) && dict.contains(TEXT));
+            }
+            *dict.get_mut(NUMBER).unwrap() += 1;
+            assert_eq!((dict.len(), dict.insert(NUMBER, 9)), (2, Some(8)));
+            assert_eq!((dict.remove(TEXT), dict.remove(TEXT)), (Some("seven".to_string()), None));
+            assert_eq!(dict.names().collect::<Vec<_>>(), ["number"]);
+            dict.entry(NUMBER).and_modify(|number| *number += 1).or_insert(0);
+            dict.entry(GONE).or_insert(1);
+            assert_eq!((dict.get(NUMBER), dict.get(GONE), dict.len()), (Some(10), Some(1), 2));
+        }
+        let mut dict = from_broker();
+        assert_eq!(dict.insert(TEXT, "eight".to_string()), Some("seven".to_string()));
+        assert_eq!((dict.entry(NUMBER).or_insert(0), 2), (&mut 7, 2));
+        let mut dict = from_broker();
+        dict.merge(Key::<crate::Sum<u64>>::new("sum"), crate::Sum(1));
+        assert_eq!((dict.remove(NUMBER), dict.len()), (Some(7), 2));
+    }
+
+    #[test]
+    fn bytes_of_another_type_panic_and_stay() {
+        let mut dict = from_broker();
+        let text = "the dict's entry \"number\" holds a u64, not a alloc::string::String: \
+                    two keys share one name";
+        for _ in 0..2 {
+            assert!(panic_of(|| drop(dict.get(NUMBER_AS_TEXT))).contains(text));
+            assert!(panic_of(|| drop(dict.insert(NUMBER_AS_TEXT, String::new()))).contains(text));
+            assert!(panic_of(|| drop(dict.remove(NUMBER_AS_TEXT))).contains(text));
+            // From here on it is decoded.
+            assert_eq!(dict.get(NUMBER), Some(7));
+        }
+    }
+
+    #[test]
+    fn bytes_that_cannot_be_read_panic_and_name_the_key() {
+        let mut broken = entry("text", Some(&"seven".to_string()));
+        broken.value.as_mut().unwrap().bytes.0.truncate(3);
+        let mut dict = Dict::from_entries(vec![broken]);
+        let text = "the dict's entry \"text\" cannot be read from 3 bytes: ";
+        for _ in 0..2 {
+            assert!(panic_of(|| drop(dict.get(TEXT))).contains(text));
+            assert!(panic_of(|| _ = dict.get_mut(TEXT)).contains(text));
+            assert_eq!(dict.len(), 1);
+        }
     }
 }

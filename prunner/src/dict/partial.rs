@@ -8,7 +8,11 @@ use std::{
 
 use crossbeam_utils::CachePadded;
 
-use super::{Dict, Key, KeyId, KeyMap, Merge, Value, lock::Types};
+use super::{
+    Dict, Key, KeyId, KeyMap, Merge, Value,
+    home::{Delta, Merged},
+    lock::Types,
+};
 use crate::{
     engine::biased::{Owner, Visitor, biased},
     sync::{AtomicU64, Barrier, Ordering},
@@ -145,6 +149,40 @@ impl Joiner {
 }
 
 impl Joiner {
+    /// Takes what is committed out of one entry.
+    ///
+    /// # Panics
+    ///
+    /// As [`join_into`](Joiner::join_into) does.
+    pub(super) fn take(&self, key: KeyId) -> Option<Box<dyn Delta>> {
+        self.partial.with(|partial| {
+            let running = self.attempts.ended();
+            partial.0.get_mut(key)?.slot.take(running)
+        })
+    }
+
+    /// Moves what is committed to the end of `deltas`, entry by entry.
+    ///
+    /// # Panics
+    ///
+    /// As [`join_into`](Joiner::join_into) does.
+    pub(super) fn take_all(&self, deltas: &mut Vec<Box<dyn Delta>>) {
+        self.partial.with(|partial| {
+            let running = self.attempts.ended();
+            deltas.extend(partial.0.iter_mut().filter_map(|(_, any)| any.slot.take(running)));
+        });
+    }
+
+    /// Forgets everything that nobody has taken, as if it had never been merged; returns it to be
+    /// dropped.
+    pub(super) fn forget(&self) -> Vec<Box<dyn Any>> {
+        self.partial.with(|partial| {
+            partial.0.iter_mut().flat_map(|(_, any)| any.slot.forget()).flatten().collect()
+        })
+    }
+}
+
+impl Joiner {
     /// The entries that have lost something because a merge panicked.
     pub(super) fn broken(&self) -> Vec<&'static str> {
         self.partial.with(|partial| {
@@ -187,6 +225,8 @@ trait Slot: Send + std::fmt::Debug {
     fn settle(&mut self);
     fn join_into(&mut self, dict: &mut Dict, running: u64);
     fn take_pending(&mut self, attempt: u64) -> Option<Box<dyn Any>>;
+    fn take(&mut self, running: u64) -> Option<Box<dyn Delta>>;
+    fn forget(&mut self) -> [Option<Box<dyn Any>>; 2];
     fn is_broken(&self) -> bool;
 }
 
@@ -263,6 +303,18 @@ impl<V: Value + Merge> Slot for Typed<V> {
             return None;
         }
         Some(Box::new(self.pending.take()?))
+    }
+
+    fn take(&mut self, running: u64) -> Option<Box<dyn Delta>> {
+        if self.attempt < running {
+            self.settle();
+        }
+        Some(Box::new(Merged::new(self.key, self.committed.take()?)))
+    }
+
+    fn forget(&mut self) -> [Option<Box<dyn Any>>; 2] {
+        self.broken = false;
+        [self.committed.take(), self.pending.take()].map(|value| Some(Box::new(value?) as _))
     }
 }
 

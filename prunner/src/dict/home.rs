@@ -1,0 +1,514 @@
+//! A dict whose truth is at a broker: what one worker has of it, and what it has to commit.
+//!
+//! An entry here is a copy of the one at home, of a version that is known, and may be *ahead* of it by
+//! what the worker's finished tasks have merged and what was written under the lock. The worker commits
+//! all of that at once:
+//!
+//! 1. [`writes`](SharedDict::writes) moves what finished tasks have merged into the copies, and writes
+//!    down each copy that is ahead. The moved values are kept as bytes.
+//! 2. If the broker answers that entries have changed, [`rebase`](SharedDict::rebase) takes them as they
+//!    are now, merges the kept bytes again, and gives the writes again; as often as needed.
+//! 3. [`committed`](SharedDict::committed) when they are true, also when there was none to be made:
+//!    the lock is free again then. Or [`forget`](SharedDict::forget) when they never will be.
+//!
+//! An entry that was read under the lock is *pinned*: nobody else writes it until the commit, so it
+//! cannot have changed, and no bytes are kept for it.
+//!
+//! Between 1 and 3 a handler may run, and merge: its merges are pending, and belong to a later
+//! commit. It must not get the home's lock then; [`Home::lock`] has to see to that, and nothing of
+//! this dict is locked while it waits.
+
+use std::{
+    any::Any,
+    fmt, mem,
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
+};
+
+use parking_lot::MutexGuard;
+
+use super::{
+    Dict, Key, KeyId, KeyMap, Merge, SharedDict, Value,
+    lock::{Access, KEPT, LocalDict, Locked, ScopeLock, not_complete},
+    partial::Joiner,
+};
+use crate::{
+    broker::{self, Encoded, Write},
+    codec,
+    failure::{Cause, drop_quietly},
+    sync::{AtomicBool, Ordering},
+};
+
+/// Where a dict lives that is not in this process alone: the worker's side of a broker.
+pub(crate) trait Home: Send + Sync + fmt::Debug {
+    /// Waits until this worker's lease holds the lock; returns at once if it does. Unwinds when the
+    /// lease is gone.
+    fn lock(&self);
+
+    /// Reads an entry if it is not at version `known` any more (0: not known). `None`: unchanged.
+    /// Unwinds when the lease is gone.
+    fn read(&self, key: &str, known: u64) -> Option<broker::Entry>;
+}
+
+/// What a dict with a home has beside its lock.
+#[derive(Debug)]
+pub(super) struct Away {
+    home: Arc<dyn Home>,
+    /// Whether the lock was taken since the last commit: if a [`ScopeLock`] was never dropped, this
+    /// must be found without waiting for it.
+    taken: AtomicBool,
+    /// Whether something was written under the lock since somebody asked.
+    touched: AtomicBool,
+}
+
+/// How the entries here stand to those at home.
+#[derive(Debug, Default)]
+pub(super) struct Copies {
+    known: KeyMap<Known>,
+    /// How often the lock was taken.
+    round: u64,
+    /// Why nothing can be committed, if so.
+    broken: Option<Broken>,
+}
+
+/// How the entry here stands to the one at home.
+#[derive(Debug, Default)]
+struct Known {
+    /// The version that the entry here is, or is based on; 0 for none.
+    version: u64,
+    /// Whether there is a value at that version.
+    there: bool,
+    /// Whether this lease has read it under the lock.
+    pinned: bool,
+    /// When the lock was taken for the holder that has read and joined it last.
+    round: u64,
+    /// Whether it was written, or merged into while it was pinned, since the last commit.
+    written: bool,
+    /// What was merged into it since the last commit while it was not pinned.
+    deltas: Vec<Box<dyn Delta>>,
+    /// Whether a merge has panicked on it.
+    spoiled: bool,
+    /// Whether it is among the writes under way.
+    sent: bool,
+}
+
+impl Known {
+    fn is_ahead(&self) -> bool {
+        self.written || self.spoiled || !self.deltas.is_empty()
+    }
+
+    fn is_now(&mut self, entry: &broker::Entry) {
+        self.version = entry.version;
+        self.there = entry.value.is_some();
+    }
+
+    fn commit(&mut self, there: bool) {
+        if self.sent {
+            self.version += 1;
+            self.there = there;
+        }
+        *self = Self { version: self.version, there: self.there, ..Self::default() };
+    }
+}
+
+/// Why what a worker has done to the dict cannot be committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Broken(String);
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Broken {}
+
+#[cfg_attr(not(test), expect(dead_code, reason = "for workers that lease"))]
+impl SharedDict {
+    /// The copy of a dict that lives at `home`, for one worker.
+    pub(crate) fn at(home: Arc<dyn Home>) -> Self {
+        let (taken, touched) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self::with(Some(Box::new(Away { home, taken, touched })))
+    }
+
+    /// Whether something was written under the lock since the last time this was asked.
+    ///
+    /// One by one, such writes cannot be undone: if the attempt fails that wrote them, the lease has to
+    /// start again.
+    pub(crate) fn take_touched(&self) -> bool {
+        // Relaxed: the thread that asks is the one that wrote.
+        self.0.away.as_ref().is_some_and(|away| away.touched.swap(false, Ordering::Relaxed))
+    }
+
+    /// What finished tasks have merged and what was written under the lock since the last commit, as
+    /// writes. At most one set is under way at a time.
+    ///
+    /// No task may finish meanwhile, and none may run if the lock was taken since the last commit.
+    ///
+    /// # Errors
+    ///
+    /// When the program's code fails or a task has kept the lock. From then on this fails, until what
+    /// was not committed is [forgotten](SharedDict::forget).
+    pub(crate) fn writes(&self) -> Result<Vec<Write>, Broken> {
+        self.to_commit(|locked| {
+            locked.join_all(&self.0.joiners.lock())?;
+            locked.writes()
+        })
+    }
+
+    /// After a conflict: takes the entries as they are now as the new bases; the writes again.
+    ///
+    /// # Errors
+    ///
+    /// As [`writes`](SharedDict::writes).
+    pub(crate) fn rebase(&self, now: Vec<broker::Entry>) -> Result<Vec<Write>, Broken> {
+        self.to_commit(|locked| {
+            now.iter().try_for_each(|entry| locked.rebase(entry))?;
+            locked.writes()
+        })
+    }
+
+    /// The writes are true, the lock is free: their values are the new bases, versions one higher.
+    pub(crate) fn committed(&self) {
+        let Some(mut locked) = self.reach() else { return };
+        let (dict, copies) = locked.parts();
+        copies.known.iter_mut().for_each(|(key, known)| known.commit(dict.stored(key).is_some()));
+        self.set_free();
+    }
+
+    /// The lease is lost or starts again: forgets everything that was not committed.
+    ///
+    /// No attempt may run that is not discarded afterwards.
+    pub(crate) fn forget(&self) {
+        // A lock that was kept stays so, and nothing will ever be committed.
+        let Some(mut locked) = self.reach() else { return };
+        let mut forgotten: Vec<Box<dyn Any>> = Vec::new();
+        for joiner in &*self.0.joiners.lock() {
+            forgotten.extend(joiner.forget());
+        }
+        let (dict, copies) = locked.parts();
+        for (key, known) in copies.known.iter_mut() {
+            if known.is_ahead() {
+                forgotten.extend(dict.take(key).map(|value| value as _));
+                *known = Known::default();
+            }
+            known.pinned = false;
+        }
+        copies.broken = None;
+        self.set_free();
+        self.take_touched();
+        drop(locked);
+        forgotten.into_iter().for_each(drop_quietly);
+    }
+
+    /// Locks what is here; `None` if a task has kept the lock.
+    fn reach(&self) -> Option<MutexGuard<'_, Locked>> {
+        // Relaxed: whoever calls this keeps the home's lock from being taken, or took it.
+        match &self.0.away {
+            // No handler runs, so nobody gives back what is locked now.
+            Some(away) if away.taken.load(Ordering::Relaxed) => self.0.locked.try_lock(),
+            // A handler that runs may be peeking.
+            _ => Some(self.0.locked.lock()),
+        }
+    }
+
+    fn set_free(&self) {
+        if let Some(away) = &self.0.away {
+            away.taken.store(false, Ordering::Relaxed);
+        }
+    }
+
+    fn to_commit<O>(&self, f: impl FnOnce(&mut Locked) -> Result<O, String>) -> Result<O, Broken> {
+        let mut locked = self.reach().ok_or_else(|| Broken(KEPT.to_string()))?;
+        if let Some(broken) = &locked.copies().broken {
+            return Err(broken.clone());
+        }
+        let done = f(&mut locked).map_err(Broken);
+        locked.copies().broken = done.as_ref().err().cloned();
+        done
+    }
+}
+
+impl LocalDict {
+    /// Takes the lock of a dict that has a home.
+    #[cold]
+    pub(super) fn lock_away(&self, away: &Away) -> ScopeLock {
+        away.home.lock();
+        away.taken.store(true, Ordering::Relaxed);
+        let mut lock = self.lock_here();
+        lock.locked_mut().copies().round += 1;
+        lock
+    }
+
+    /// What this lease has made of the entry; else what it is at home, or was there a moment ago.
+    #[cold]
+    pub(super) fn peek_away<V: Value + Clone>(&self, away: &Away, key: Key<V>) -> Option<V> {
+        let mut lock = self.lock_here();
+        let known = lock.locked_mut().known(key.id());
+        if !known.pinned && !known.is_ahead() {
+            let version = known.version;
+            drop(lock);
+            let entry = away.home.read(key.name(), version);
+            lock = self.lock_here();
+            if let Some(entry) = entry {
+                lock.locked_mut().see(key, &entry);
+            }
+        }
+        lock.locked().dict.get(key)
+    }
+}
+
+impl ScopeLock {
+    /// Makes the entry the newest there is, and notes if it is going to be written.
+    #[cold]
+    pub(super) fn fetch<V: Value>(&mut self, key: Key<V>, access: Access) {
+        let dict = self.dict.clone();
+        let shared = dict.shared();
+        let Some(away) = &shared.away else { return };
+        let locked = self.locked_mut();
+        let round = locked.copies().round;
+        if locked.known(key.id()).round != round {
+            locked.pin(key, &*away.home);
+            if shared.types.is_merged(key.id()) {
+                let joiners = shared.joiners.lock();
+                let mut deltas = joiners.iter().filter_map(|joiner| joiner.take(key.id()));
+                let joined = deltas.try_for_each(|delta| locked.join(delta));
+                joined.unwrap_or_else(|why| panic!("{why}"));
+            }
+            locked.known(key.id()).round = round;
+        }
+        let writes = match access {
+            Access::Read => false,
+            Access::Change => locked.dict.contains(key),
+            Access::Fill => true,
+        };
+        if writes {
+            locked.known(key.id()).written = true;
+            away.touched.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Locked {
+    fn copies(&mut self) -> &mut Copies {
+        self.parts().1
+    }
+
+    fn parts(&mut self) -> (&mut Dict, &mut Copies) {
+        (&mut self.dict, self.copies.get_or_insert_default())
+    }
+
+    fn known(&mut self, key: KeyId) -> &mut Known {
+        let known = &mut self.copies().known;
+        match known.place(key) {
+            Some(place) => known.at(place),
+            None => known.add(key, Known::default()),
+        }
+    }
+
+    /// Reads the entry under the home's lock, once a lease.
+    fn pin<V: Value>(&mut self, key: Key<V>, home: &dyn Home) {
+        let known = self.known(key.id());
+        if known.pinned {
+            return;
+        }
+        if let Some(entry) = home.read(key.name(), known.version) {
+            let adopted = self.adopt(key, &entry).and_then(|()| self.join_again(key.id()));
+            adopted.unwrap_or_else(|why| panic!("{why}"));
+        }
+        self.known(key.id()).pinned = true;
+    }
+
+    /// Takes an entry that was read without the lock, unless there is something better by now.
+    fn see<V: Value>(&mut self, key: Key<V>, entry: &broker::Entry) {
+        let known = self.known(key.id());
+        if !known.is_ahead() && entry.version > known.version {
+            self.adopt(key, entry).unwrap_or_else(|why| panic!("{why}"));
+        }
+    }
+
+    fn adopt<V: Value>(&mut self, key: Key<V>, entry: &broker::Entry) -> Result<(), String> {
+        self.dict.set(key, entry.value.as_ref())?;
+        self.known(key.id()).is_now(entry);
+        Ok(())
+    }
+
+    /// Takes the entry as it is now, under what was merged into it.
+    fn rebase(&mut self, entry: &broker::Entry) -> Result<(), String> {
+        let Some(key) = self.copies().known.named(&entry.key) else { return Ok(()) };
+        self.of_program(key, |locked| {
+            let (dict, copies) = locked.parts();
+            let Some(known) = copies.known.get_mut(key) else { return Ok(()) };
+            if known.written {
+                let name = key.name;
+                return Err(format!(
+                    "the dict's entry {name:?} has changed although it was locked"
+                ));
+            }
+            let Some(delta) = known.deltas.first() else { return Ok(()) };
+            delta.set_base(dict, entry.value.as_ref())?;
+            known.is_now(entry);
+            locked.join_again(key)
+        })
+    }
+
+    /// Merges everything that finished tasks have merged.
+    fn join_all(&mut self, joiners: &[Joiner]) -> Result<(), String> {
+        let mut deltas = Vec::new();
+        let mut panicked = None;
+        for joiner in joiners {
+            let take = |deltas: &mut Vec<_>| {
+                joiner.take_all(deltas);
+                Ok(())
+            };
+            // Each panic takes away what was being merged, so this comes to an end.
+            while let Err(cause) = Cause::of(|| take(&mut deltas)) {
+                panicked.get_or_insert(cause);
+            }
+        }
+        let mut joined = Ok(());
+        for delta in deltas {
+            joined = joined.and(self.of_program(delta.key(), |locked| locked.join(delta)));
+        }
+        let spoiled = self.copies().known.iter().filter(|(_, known)| known.spoiled);
+        let spoiled = spoiled.map(|(key, _)| key.name);
+        let broken = spoiled.chain(joiners.iter().flat_map(Joiner::broken)).collect();
+        match (panicked, not_complete(broken)) {
+            (Some(cause), Some(text)) => Err(format!("{text} ({cause})")),
+            (None, Some(text)) => joined.and(Err(text)),
+            (_, None) => joined,
+        }
+    }
+
+    /// Merges what finished tasks have merged into one entry.
+    fn join(&mut self, mut delta: Box<dyn Delta>) -> Result<(), String> {
+        let key = delta.key();
+        if self.known(key).pinned {
+            self.known(key).written = true;
+            self.merge(&mut *delta)
+        } else {
+            delta.encode()?;
+            self.merge(&mut *delta)?;
+            self.known(key).deltas.push(delta);
+            Ok(())
+        }
+    }
+
+    /// Merges again what was merged into the entry since the last commit.
+    fn join_again(&mut self, key: KeyId) -> Result<(), String> {
+        let mut deltas = mem::take(&mut self.known(key).deltas);
+        let joined = deltas.iter_mut().try_for_each(|delta| self.merge(&mut **delta));
+        self.known(key).deltas = deltas;
+        joined
+    }
+
+    fn merge(&mut self, delta: &mut dyn Delta) -> Result<(), String> {
+        // It stays so when the merge panics.
+        self.known(delta.key()).spoiled = true;
+        let merged = delta.merge_into(&mut self.dict);
+        self.known(delta.key()).spoiled = false;
+        merged
+    }
+
+    /// All entries that are ahead of those at home.
+    fn writes(&mut self) -> Result<Vec<Write>, String> {
+        let ahead = self.copies().known.iter().filter(|(_, known)| known.is_ahead());
+        let ahead: Vec<_> = ahead.map(|(key, _)| key).collect();
+        let mut writes = Vec::with_capacity(ahead.len());
+        for key in ahead {
+            let value = self.of_program(key, |locked| {
+                let value = locked.dict.stored(key).map(|value| value.encode());
+                value
+                    .transpose()
+                    .map_err(|error| format!("the dict's entry {:?} {error}", key.name))
+            })?;
+            let known = self.known(key);
+            // What is not there need not be taken out.
+            known.sent = value.is_some() || known.there;
+            if known.sent {
+                writes.push(Write { key: key.name.to_string(), version: known.version, value });
+            }
+        }
+        Ok(writes)
+    }
+
+    /// Runs code of the program on one entry and tells how it failed.
+    fn of_program<O>(
+        &mut self,
+        key: KeyId,
+        f: impl FnOnce(&mut Self) -> Result<O, String>,
+    ) -> Result<O, String> {
+        let run = panic::catch_unwind(AssertUnwindSafe(|| f(self)));
+        run.unwrap_or_else(|payload| {
+            let cause = Cause::panic(payload);
+            let spoiled = self.known(key).spoiled.then_some(key.name);
+            Err(match not_complete(spoiled.into_iter().collect()) {
+                Some(text) => format!("{text} ({cause})"),
+                None => format!("the dict's entry {:?} cannot be committed: it {cause}", key.name),
+            })
+        })
+    }
+}
+
+/// What finished tasks have merged into one entry.
+pub(super) trait Delta: Send + fmt::Debug {
+    fn key(&self) -> KeyId;
+
+    /// Keeps its bytes, so that it can be merged more than once.
+    fn encode(&mut self) -> Result<(), String>;
+
+    /// Merges it into the entry.
+    fn merge_into(&mut self, dict: &mut Dict) -> Result<(), String>;
+
+    /// Sets the entry to another value of the same type.
+    fn set_base(&self, dict: &mut Dict, base: Option<&Encoded>) -> Result<(), String>;
+}
+
+/// A [`Delta`] of its type.
+pub(super) struct Merged<V> {
+    key: Key<V>,
+    /// There until it is merged.
+    value: Option<V>,
+    bytes: Vec<u8>,
+}
+
+impl<V> Merged<V> {
+    pub(super) fn new(key: Key<V>, value: V) -> Self {
+        Self { key, value: Some(value), bytes: Vec::new() }
+    }
+}
+
+impl<V: Value + Merge> Delta for Merged<V> {
+    fn key(&self) -> KeyId {
+        self.key.id()
+    }
+
+    fn encode(&mut self) -> Result<(), String> {
+        let Some(value) = &self.value else { return Ok(()) };
+        let written = codec::encode(value, &mut self.bytes);
+        written.map_err(|error| format!("what was merged into {:?} {error}", self.key.name()))
+    }
+
+    fn merge_into(&mut self, dict: &mut Dict) -> Result<(), String> {
+        let value = match self.value.take() {
+            Some(value) => value,
+            None => codec::decode(&self.bytes)
+                .map_err(|error| format!("what was merged into {:?} {error}", self.key.name()))?,
+        };
+        dict.merge(self.key, value);
+        Ok(())
+    }
+
+    fn set_base(&self, dict: &mut Dict, base: Option<&Encoded>) -> Result<(), String> {
+        dict.set(self.key, base)
+    }
+}
+
+impl<V> fmt::Debug for Merged<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Merged").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
