@@ -297,6 +297,8 @@ impl ScopeLock {
 
     /// Makes the entry the newest there is: from the home, or with the workers' merges joined if it
     /// is merged into.
+    #[cold]
+    #[inline(never)]
     fn catch_up<V: Value>(&mut self, key: Key<V>, access: Access) {
         if self.dict.shared().away.is_some() {
             self.fetch(key, access);
