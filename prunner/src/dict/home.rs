@@ -123,12 +123,16 @@ impl fmt::Display for Broken {
 
 impl std::error::Error for Broken {}
 
-#[cfg_attr(not(test), expect(dead_code, reason = "for workers that lease"))]
 impl SharedDict {
     /// The copy of a dict that lives at `home`, for one worker.
     pub(crate) fn at(home: Arc<dyn Home>) -> Self {
         let (taken, touched) = (AtomicBool::new(false), AtomicBool::new(false));
         Self::with(Some(Box::new(Away { home, taken, touched })))
+    }
+
+    /// Whether the handler that asks has the lock now.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.reach().is_none()
     }
 
     /// Whether something was written under the lock since the last time this was asked.
@@ -150,7 +154,8 @@ impl SharedDict {
     /// When the program's code fails or a task has kept the lock. From then on this fails, until what
     /// was not committed is [forgotten](SharedDict::forget).
     pub(crate) fn writes(&self) -> Result<Vec<Write>, Broken> {
-        self.to_commit(|locked| {
+        let locked = self.reach().ok_or_else(|| Broken(KEPT.to_string()))?;
+        to_commit(locked, |locked| {
             locked.join_all(&self.0.joiners.lock())?;
             locked.writes()
         })
@@ -162,7 +167,8 @@ impl SharedDict {
     ///
     /// As [`writes`](SharedDict::writes).
     pub(crate) fn rebase(&self, now: Vec<broker::Entry>) -> Result<Vec<Write>, Broken> {
-        self.to_commit(|locked| {
+        // As in `committed`.
+        to_commit(self.0.locked.lock(), |locked| {
             now.iter().try_for_each(|entry| locked.rebase(entry))?;
             locked.writes()
         })
@@ -170,7 +176,8 @@ impl SharedDict {
 
     /// The writes are true, the lock is free: their values are the new bases, versions one higher.
     pub(crate) fn committed(&self) {
-        let Some(mut locked) = self.reach() else { return };
+        // Nobody has kept the lock, else there were no writes; but a handler may be peeking.
+        let mut locked = self.0.locked.lock();
         let (dict, copies) = locked.parts();
         copies.known.iter_mut().for_each(|(key, known)| known.commit(dict.stored(key).is_some()));
         self.set_free();
@@ -181,11 +188,24 @@ impl SharedDict {
     /// No attempt may run that is not discarded afterwards.
     pub(crate) fn forget(&self) {
         // A lock that was kept stays so, and nothing will ever be committed.
-        let Some(mut locked) = self.reach() else { return };
-        let mut forgotten: Vec<Box<dyn Any>> = Vec::new();
-        for joiner in &*self.0.joiners.lock() {
-            forgotten.extend(joiner.forget());
-        }
+        let Some(locked) = self.reach() else { return };
+        let joiners = self.0.joiners.lock();
+        let merged = joiners.iter().flat_map(|joiner| joiner.forget()).collect();
+        drop(joiners);
+        self.drop_what_is_ahead(locked, merged);
+        self.take_touched();
+    }
+
+    /// The writes under way will never be true. What was merged since goes on.
+    pub(crate) fn lost(&self) {
+        self.drop_what_is_ahead(self.0.locked.lock(), Vec::new());
+    }
+
+    fn drop_what_is_ahead(
+        &self,
+        mut locked: MutexGuard<'_, Locked>,
+        mut forgotten: Vec<Box<dyn Any>>,
+    ) {
         let (dict, copies) = locked.parts();
         for (key, known) in copies.known.iter_mut() {
             if known.is_ahead() {
@@ -196,7 +216,6 @@ impl SharedDict {
         }
         copies.broken = None;
         self.set_free();
-        self.take_touched();
         drop(locked);
         forgotten.into_iter().for_each(drop_quietly);
     }
@@ -217,16 +236,19 @@ impl SharedDict {
             away.taken.store(false, Ordering::Relaxed);
         }
     }
+}
 
-    fn to_commit<O>(&self, f: impl FnOnce(&mut Locked) -> Result<O, String>) -> Result<O, Broken> {
-        let mut locked = self.reach().ok_or_else(|| Broken(KEPT.to_string()))?;
-        if let Some(broken) = &locked.copies().broken {
-            return Err(broken.clone());
-        }
-        let done = f(&mut locked).map_err(Broken);
-        locked.copies().broken = done.as_ref().err().cloned();
-        done
+/// What the program's code makes of what is to be committed; a failure is remembered.
+fn to_commit<O>(
+    mut locked: MutexGuard<'_, Locked>,
+    f: impl FnOnce(&mut Locked) -> Result<O, String>,
+) -> Result<O, Broken> {
+    if let Some(broken) = &locked.copies().broken {
+        return Err(broken.clone());
     }
+    let done = f(&mut locked).map_err(Broken);
+    locked.copies().broken = done.as_ref().err().cloned();
+    done
 }
 
 impl LocalDict {

@@ -345,9 +345,6 @@ impl Drop for ScopeLock {
     #[inline]
     fn drop(&mut self) {
         HELD.set(self.outer);
-        if let Some(away) = &self.dict.shared().away {
-            away.let_go();
-        }
         if let Some(acquired) = self.acquired.take() {
             // SAFETY: this is what locking it gave, references to the data end with the guard, and an
             // `Rc` keeps the guard on the thread that locked it.

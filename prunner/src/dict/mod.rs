@@ -10,8 +10,7 @@ pub use key::{Key, Value};
 pub use lock::ScopeLock;
 pub use merge::{Append, Counter, Max, Merge, Min, Sum};
 
-#[expect(unused_imports, reason = "for workers that lease")]
-pub(crate) use home::{Broken, Home};
+pub(crate) use home::Home;
 pub(crate) use lock::{LocalDict, SharedDict};
 pub(crate) use partial::{Attempts, Merges};
 
@@ -107,7 +106,6 @@ impl Dict {
     }
 
     /// Makes a dict of what a broker has. Values are decoded when they are first asked for.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for runs on a broker"))]
     pub(crate) fn from_entries(entries: Vec<broker::Entry>) -> Self {
         let there = |entry: broker::Entry| {
             let undecoded = Undecoded { encoded: entry.value?, value: OnceLock::new() };
