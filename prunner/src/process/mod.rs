@@ -11,6 +11,7 @@
 mod begin;
 mod build;
 mod child;
+mod clock;
 mod entry;
 mod limits;
 mod poll;
@@ -24,6 +25,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use begin::Outside;
 use build::Build;
+use clock::HeardClock;
 pub(crate) use entry::{NotAWorker, unclaimed};
 use server::Killer;
 use supervisor::{Ended, Failed, Plan, Supervisor};
@@ -158,7 +160,9 @@ where
     };
     let plan = plan(runner, setup).map_err(|error| cannot(&error))?;
     let first = vec![Blob::default()];
-    let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::new(setup.lease, setup.order, first));
+    let clock = Arc::new(HeardClock::default());
+    let broker = MemoryBroker::new(setup.lease, setup.order, first);
+    let broker: Arc<dyn Broker> = Arc::new(broker.with_clock(Arc::<HeardClock>::clone(&clock)));
     let token = Token::random();
     let leased = broker.step(None, &[token]).map_err(|error| cannot(&error))?;
     debug_assert!(matches!(leased, Step::Leased(..)), "the first blob is that of begin");
@@ -176,6 +180,7 @@ where
         Arc::clone(&outside),
         Arc::clone(stop),
         woken,
+        clock,
     );
     let (begin, ended) = thread::scope(|scope| -> io::Result<_> {
         let supervisor = thread::Builder::new()
