@@ -28,7 +28,7 @@ pub(crate) struct Server {
     idle: VecDeque<Place>,
     /// Whether new leases are given out.
     leasing: bool,
-    /// Workers that could still be started: they wait for tasks, too.
+    /// Seats of workers that are starting, or could be started: they wait for tasks, too.
     reserve: usize,
     /// What tasks are called that have killed a worker when they were alone.
     killers: HashMap<Vec<u8>, Killer>,
@@ -56,9 +56,12 @@ struct Place {
 /// The line to one worker process.
 struct Line {
     seats: Vec<Seat>,
+    /// Whether it has asked for a lease yet.
+    asked: bool,
     /// Frames that are to be sent.
     out: Vec<u8>,
-    /// Whether it knows that others wait for tasks, and for the lock, and has not committed since.
+    /// Whether it knows that others wait for tasks, and for the lock, and has neither committed since nor
+    /// got another lease.
     told: (bool, bool),
     /// The task that it runs by itself, as it calls it.
     suspect: Option<(Token, String, Option<String>)>,
@@ -145,7 +148,7 @@ impl Server {
         }
         let seats = (0..seats).map(|_| Seat::default()).collect();
         self.lines[line] =
-            Some(Line { seats, out: Vec::new(), told: (false, false), suspect: None, commits: 0 });
+            Some(Line { seats, asked: false, out: Vec::new(), told: (false, false), suspect: None, commits: 0 });
     }
 
     /// Closes the line to a worker that has died, or ended. What it had goes back. Returns how often it
@@ -203,7 +206,17 @@ impl Server {
 
     /// Whether workers have nothing to do, or could be started.
     pub(crate) fn is_hungry(&self) -> bool {
-        !self.idle.is_empty() || self.reserve > 0
+        !self.idle.is_empty() || self.expected() > 0
+    }
+
+    /// Seats that will ask for tasks as soon as their workers have started.
+    fn expected(&self) -> usize {
+        self.reserve + self.unasked()
+    }
+
+    /// Those whose workers have started just now.
+    fn unasked(&self) -> usize {
+        self.lines.iter().flatten().filter(|line| !line.asked).map(|line| line.seats.len()).sum()
     }
 
     /// Whether a worker has any leases.
@@ -235,14 +248,14 @@ impl Server {
         }
     }
 
-    /// Says how many workers could be started if there were work for them.
+    /// Says how many seats workers have that are starting, or could be started if there were work.
     pub(crate) fn set_reserve(&mut self, reserve: usize) {
         self.reserve = reserve;
     }
 
-    /// How many seats have nothing to do.
+    /// How many seats have nothing to do, or will say so in a moment.
     pub(crate) fn idle_seats(&self) -> usize {
-        self.idle.len()
+        self.idle.len() + self.unasked()
     }
 
     /// What is to be sent to a worker; the caller takes off what it has sent.
@@ -262,6 +275,9 @@ impl Server {
             }
             Up::Step { seat, commit, want } => {
                 let place = Place { line: from, seat };
+                if let Some(line) = self.lines.get_mut(from).and_then(Option::as_mut) {
+                    line.asked = true;
+                }
                 let mine = self.seat(from, seat)?;
                 mine.want.extend(want);
                 if mine.want.len() > MOST_WANTED || mine.commit.is_some() {
@@ -426,7 +442,7 @@ impl Server {
             for seat in 0..seats as u16 {
                 let mine = self.seat(line, seat)?;
                 let wants = !mine.want.is_empty() && !mine.leases.is_empty();
-                if wants && self.broker.watch(0, Duration::ZERO)?.queued > self.reserve {
+                if wants && self.broker.watch(0, Duration::ZERO)?.queued > self.expected() {
                     self.lease(Place { line, seat })?;
                 }
             }
@@ -443,6 +459,10 @@ impl Server {
                 let mine = self.seat(line, seat)?;
                 mine.want.pop_front();
                 mine.leases.extend(leases.iter().map(Held::of));
+                if let Some(line) = &mut self.lines[line] {
+                    // It has something to give again.
+                    line.told.0 = false;
+                }
                 self.say(line, &Down::Leased { seat, leases });
                 Ok(true)
             }
@@ -452,8 +472,9 @@ impl Server {
 
     /// Tells those who have tasks that others have none, or wait for the lock.
     fn ask_for_more(&mut self) -> Result<(), ServeError> {
-        let lock = self.broker.watch(0, Duration::ZERO)?.lock_waiting > 0;
-        let tasks = !self.idle.is_empty() || self.reserve > 0;
+        let watched = self.broker.watch(0, Duration::ZERO)?;
+        let lock = watched.lock_waiting > 0;
+        let tasks = !self.idle.is_empty() || self.expected() > watched.queued;
         if !tasks && !lock {
             return Ok(());
         }

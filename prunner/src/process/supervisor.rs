@@ -165,8 +165,7 @@ impl Supervisor {
                 missing -= 1;
             }
         }
-        let absent = |place: &&Place| place.process.is_none() && !place.given_up;
-        let reserve = self.places.iter().filter(absent).count() * seats;
+        let reserve = self.places.iter().filter(|place| place.is_expected()).count() * seats;
         self.server.set_reserve(reserve);
         if queued > 0 && self.places.iter().all(|place| place.given_up && place.process.is_none()) {
             self.fail(Failed::Workers("no worker process can be started".into()));
@@ -436,6 +435,11 @@ impl Supervisor {
 impl Place {
     fn is_starting(&self) -> bool {
         self.process.as_ref().is_some_and(|process| process.stage != Stage::Ready)
+    }
+
+    /// Whether its worker is starting, or could be started.
+    fn is_expected(&self) -> bool {
+        self.is_starting() || (self.process.is_none() && !self.given_up)
     }
 }
 
