@@ -3,13 +3,17 @@
 
 pub mod census;
 pub mod gate;
+pub mod kinds;
 pub mod log_lines;
+pub mod meeting;
 pub mod model;
 pub mod notes;
+pub mod offspring;
 pub mod process;
 pub mod program;
 pub mod random;
 pub mod scale;
 pub mod setting;
+pub mod travelling;
 pub mod tree;
 pub mod watchdog;

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use prunner::{Context, Dict, Key, Labeled, ParallelTaskRunner, Priority, Sum, TaskResult};
+use serde::{Deserialize, Serialize};
 
 use crate::random::Random;
 
@@ -24,14 +25,14 @@ pub struct Truth {
 }
 
 /// A task: one node, from whose seed everything below it follows.
-#[derive(Debug, Labeled)]
+#[derive(Debug, Labeled, Serialize, Deserialize)]
 pub struct Node {
     seed: u64,
     height: u64,
 }
 
 /// How a tree grows.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Shape {
     /// The levels under the root.
     pub height: u64,
@@ -41,13 +42,17 @@ pub struct Shape {
     pub fails: u64,
 }
 
-/// A program that grows one random tree and notices when its `end` comes too early or twice.
-#[derive(Debug)]
+/// A program that grows one random tree and notices when its `end` comes too early or twice. On worker
+/// processes each of them counts the handlers for itself.
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Tree {
     seed: u64,
     shape: Shape,
+    #[serde(skip)]
     handled: AtomicU64,
+    #[serde(skip)]
     ends: AtomicU64,
+    #[serde(skip)]
     handled_at_end: AtomicU64,
 }
 

@@ -1,16 +1,11 @@
 //! Merges: whatever falls on whichever worker, the whole is what one thread would have computed.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use prunner::{
-    Append, Context, Counter, Dict, Error, Key, Labeled, Max, Merge, Min, Runner, Sum, TaskResult,
-    Value,
-};
+use prunner::{Append, Counter, Dict, Error, Key, Labeled, Merge, Runner, Sum, TaskResult};
 use prunner_tests::{
     gate::Gate,
+    kinds::{assert_all_merged, merge_all_kinds},
     program::{program, program_with_end},
     random::Random,
     setting::Setting,
@@ -20,85 +15,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Labeled, Clone, Copy)]
 struct Number(u64);
 
-/// A merge of the program's own: the longest text, the first in the alphabet of equally long ones.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Longest(String);
-
-impl Merge for Longest {
-    fn merge(&mut self, other: Self) {
-        if (other.0.len(), &self.0) > (self.0.len(), &other.0) {
-            *self = other;
-        }
-    }
-}
-
-const SUM: Key<Sum<u64>> = Key::new("sum");
-const SIGNED: Key<Sum<i64>> = Key::new("signed sum");
-const MIN: Key<Min<u64>> = Key::new("min");
-const MAX: Key<Max<u64>> = Key::new("max");
 const APPEND: Key<Append<u64>> = Key::new("append");
-const HASH_SET: Key<HashSet<u64>> = Key::new("hash set");
-const BTREE_SET: Key<BTreeSet<u64>> = Key::new("btree set");
-const HASH_MAP: Key<HashMap<u64, Sum<u64>>> = Key::new("hash map");
-const BTREE_MAP: Key<BTreeMap<u64, HashMap<u64, Max<u64>>>> = Key::new("map of maps");
 const COUNTER: Key<Counter<String>> = Key::new("counter");
-const LONGEST: Key<Longest> = Key::new("longest");
-
-/// Where merges go: a run, or one dict on one thread.
-trait Target {
-    fn merge<V: Value + Merge>(&mut self, key: Key<V>, value: V);
-}
-
-impl Target for Context<'_, Number> {
-    fn merge<V: Value + Merge>(&mut self, key: Key<V>, value: V) {
-        Context::merge(self, key, value);
-    }
-}
-
-impl Target for Dict {
-    fn merge<V: Value + Merge>(&mut self, key: Key<V>, value: V) {
-        match self.get_mut(key) {
-            Some(there) => there.merge(value),
-            None => _ = self.insert(key, value),
-        }
-    }
-}
-
-/// Merges something of every kind.
-fn merge_all_kinds(n: u64, target: &mut impl Target) {
-    let mut random = Random::new(n);
-    let mut draw = || random.below(100);
-    target.merge(SUM, Sum(n));
-    target.merge(SIGNED, Sum(50 - draw() as i64));
-    target.merge(MIN, Min(1_000_000 - n));
-    target.merge(MAX, Max(n));
-    target.merge(APPEND, Append::one(n));
-    target.merge(HASH_SET, HashSet::from([draw(), draw()]));
-    target.merge(BTREE_SET, BTreeSet::from([draw(), draw()]));
-    target.merge(HASH_MAP, HashMap::from([(draw(), Sum(1)), (draw(), Sum(2))]));
-    target.merge(BTREE_MAP, BTreeMap::from([(draw(), HashMap::from([(draw(), Max(n))]))]));
-    let words = [draw(), draw(), draw()].map(|word| format!("word {word}"));
-    target.merge(COUNTER, words.into_iter().collect());
-    target.merge(LONGEST, Longest("x".repeat(draw() as usize) + &n.to_string()));
-}
-
-#[track_caller]
-fn assert_same<V: Value + Clone + PartialEq + std::fmt::Debug>(a: &Dict, b: &Dict, key: Key<V>) {
-    assert_eq!(a.get(key), b.get(key), "{key:?}");
-    assert!(a.contains(key));
-}
-
-fn sorted(dict: &Dict) -> Option<Vec<u64>> {
-    let mut items = dict.get(APPEND)?.0;
-    items.sort_unstable();
-    Some(items)
-}
 
 #[test]
 fn every_kind_comes_out_as_on_one_thread() -> Result<(), Error> {
     const TASKS: u64 = 2000;
-    let mut serial = Dict::new();
-    (0..TASKS).for_each(|n| merge_all_kinds(n, &mut serial));
     for setting in Setting::all(&[1, 2, 10]) {
         let halves = program(
             |cx| {
@@ -111,19 +33,7 @@ fn every_kind_comes_out_as_on_one_thread() -> Result<(), Error> {
                 Ok(())
             },
         );
-        let dict = setting.runner(halves).start()?.into_dict();
-        assert_same(&dict, &serial, SUM);
-        assert_same(&dict, &serial, SIGNED);
-        assert_same(&dict, &serial, MIN);
-        assert_same(&dict, &serial, MAX);
-        assert_same(&dict, &serial, HASH_SET);
-        assert_same(&dict, &serial, BTREE_SET);
-        assert_same(&dict, &serial, HASH_MAP);
-        assert_same(&dict, &serial, BTREE_MAP);
-        assert_same(&dict, &serial, COUNTER);
-        assert_same(&dict, &serial, LONGEST);
-        assert_eq!(sorted(&dict), sorted(&serial));
-        assert_eq!(dict.len(), 11);
+        assert_all_merged(TASKS, setting.runner(halves).start()?.dict());
     }
     Ok(())
 }
