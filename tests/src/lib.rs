@@ -2,8 +2,10 @@
 //! integration tests wait on, draw from and run.
 
 pub mod census;
+pub mod deeds;
 pub mod gate;
 pub mod kinds;
+pub mod limits;
 pub mod log_lines;
 pub mod meeting;
 pub mod model;

@@ -120,8 +120,23 @@ impl Invitation {
     ///
     /// When there is no such meeting, or it is over.
     pub fn meet(&self, text: &str) {
+        self.come(text).read_exact(&mut [0]).expect("the test lets it go");
+    }
+
+    /// Comes to the meeting, says `text` and leaves.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such meeting.
+    pub fn leave(&self, text: &str) {
+        self.come(text);
+    }
+
+    fn come(&self, text: &str) -> UnixStream {
         let mut stream = UnixStream::connect(&self.0).expect("the meeting goes on");
-        writeln!(stream, "{} {text}", process::id()).expect("somebody listens");
-        stream.read_exact(&mut [0]).expect("the test lets it go");
+        stream
+            .write_all(format!("{} {text}\n", process::id()).as_bytes())
+            .expect("somebody listens");
+        stream
     }
 }

@@ -86,6 +86,11 @@ impl Process {
         assert_eq!(sent, 0, "SIGINT was not sent");
     }
 
+    /// Its number, its own until it is waited for.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for its end.
     ///
     /// # Panics

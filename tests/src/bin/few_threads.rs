@@ -15,7 +15,12 @@ use std::{
 use prunner::{
     Context, Error, Key, Labeled, ParallelTaskRunner, Priority, Runner, Sum, TaskResult,
 };
-use prunner_tests::{gate::Gate, log_lines::print_warnings, random::Random};
+use prunner_tests::{
+    gate::Gate,
+    limits::{allow_no_more_processes_than, lower},
+    log_lines::print_warnings,
+    random::Random,
+};
 
 const WORKERS: usize = 10;
 const SUM: Key<Sum<u64>> = Key::new("sum");
@@ -27,7 +32,7 @@ fn main() -> Result<(), Error> {
     print_warnings();
     let files = match short.as_str() {
         "memory" | "ctrlc" => leave_memory_for(threads).map(|()| Vec::new()),
-        "processes" => allow_no_more_processes().map(|()| Vec::new()),
+        "processes" => allow_no_more_processes_than(1).map(|()| Vec::new()),
         "files" => use_up_files(),
         _ => panic!("what is {short}?"),
     };
@@ -116,39 +121,10 @@ fn leave_memory_for(threads: usize) -> io::Result<()> {
     lower(libc::RLIMIT_AS, used + stack() * threads as u64 + stack() / 2)
 }
 
-/// The limit does not hold for root, so root becomes nobody.
-fn allow_no_more_processes() -> io::Result<()> {
-    const NOBODY: libc::uid_t = 65_534;
-    lower(libc::RLIMIT_NPROC, 1)?;
-    // SAFETY: geteuid cannot fail and touches nothing.
-    if unsafe { libc::geteuid() } != 0 {
-        return Ok(());
-    }
-    // SAFETY: setuid takes an integer; this process has one thread.
-    match unsafe { libc::setuid(NOBODY) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
-
 /// Allows 32 open files and opens as many as there can be.
 fn use_up_files() -> io::Result<Vec<File>> {
     lower(libc::RLIMIT_NOFILE, 32)?;
     let files: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
     println!("process {}: {} files", process::id(), files.len());
     Ok(files)
-}
-
-#[cfg(target_env = "gnu")]
-type Resource = libc::__rlimit_resource_t;
-#[cfg(not(target_env = "gnu"))]
-type Resource = libc::c_int;
-
-fn lower(resource: Resource, to: u64) -> io::Result<()> {
-    let limit = libc::rlimit { rlim_cur: to, rlim_max: to };
-    // SAFETY: `limit` is a valid `rlimit` for the time of the call.
-    match unsafe { libc::setrlimit(resource, &limit) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
 }

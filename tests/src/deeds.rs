@@ -1,0 +1,144 @@
+//! What is done to worker processes, by the handlers themselves.
+
+use std::{
+    hint::black_box,
+    io::{self, Write},
+    process::{self, Command},
+    thread,
+};
+
+use prunner::{Context, Key, Labeled, Sum, TaskResult};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    meeting::Invitation,
+    travelling::{Handler, Travelling},
+};
+
+/// What was merged by deeds that have finished.
+pub const SUM: Key<Sum<u64>> = Key::new("sum");
+
+/// What was added under the lock by deeds that have finished.
+pub const LOCKED: Key<u64> = Key::new("locked");
+
+/// A task.
+#[derive(Clone, Debug, Labeled, Serialize, Deserialize)]
+pub enum Deed {
+    /// Adds to the sum.
+    Add(u64),
+    /// Adds under the lock.
+    Lock(u64),
+    /// Adds to the sum, then meets the test.
+    Meet(u64),
+    /// Adds under the lock and meets the test while it holds it.
+    Hold(u64),
+    /// Meets the test, then aborts.
+    Abort(u64),
+    /// Meets the test, then asks for so many MiB and uses them.
+    Eat(u64),
+    /// Meets the test, then computes for ever.
+    Spin(u64),
+    /// Meets the test, then waits for ever.
+    Sleep(u64),
+    /// Meets the test, then calls itself for ever.
+    Sink(u64),
+    /// Prints so many lines on the standard output and on the standard error.
+    Print(u64),
+    /// Starts this program once more, for the scene of that name, and expects it to end well.
+    Start(String),
+}
+
+/// The handler.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Deeds(Invitation);
+
+/// A program of deeds.
+pub type Program = Travelling<Deeds>;
+
+impl Deeds {
+    /// Deeds that meet there.
+    pub fn at(invitation: &Invitation) -> Self {
+        Self(invitation.clone())
+    }
+}
+
+impl Handler for Deeds {
+    type Task = Deed;
+
+    fn run(&self, deed: &Deed, cx: &mut Context<'_, Deed>) -> TaskResult {
+        let meet = |n: &u64| self.0.meet(&n.to_string());
+        match deed {
+            Deed::Add(n) => cx.merge(SUM, Sum(*n)),
+            Deed::Lock(n) => *cx.lock().entry(LOCKED).or_default() += n,
+            Deed::Meet(n) => {
+                cx.merge(SUM, Sum(*n));
+                meet(n);
+            }
+            Deed::Hold(n) => {
+                let mut lock = cx.lock();
+                *lock.entry(LOCKED).or_default() += n;
+                meet(n);
+            }
+            Deed::Abort(n) => {
+                meet(n);
+                process::abort();
+            }
+            Deed::Eat(n) => {
+                meet(n);
+                let eaten = black_box(vec![1_u8; (n << 20) as usize]);
+                cx.merge(SUM, Sum(eaten.len() as u64));
+            }
+            Deed::Spin(n) => {
+                meet(n);
+                loop {
+                    black_box(n);
+                }
+            }
+            Deed::Sleep(n) => {
+                meet(n);
+                loop {
+                    thread::park();
+                }
+            }
+            Deed::Sink(n) => {
+                meet(n);
+                cx.merge(SUM, Sum(sink(*n)));
+            }
+            Deed::Print(lines) => print(*lines)?,
+            Deed::Start(scene) => start(scene)?,
+        }
+        Ok(())
+    }
+}
+
+#[expect(unconditional_recursion, reason = "that is what it is for")]
+fn sink(n: u64) -> u64 {
+    let depth = black_box([n; 100]);
+    depth[1] + sink(n + 1) + depth[2]
+}
+
+/// The length of a line that is printed, without its end.
+pub const LINE: usize = 99;
+
+/// The line that a deed prints: `of` says to where.
+pub fn line(of: &str, n: u64) -> String {
+    format!("{:x<LINE$}", format!("{of} {n} "))
+}
+
+/// Each line in one piece: others write to the same place.
+fn print(lines: u64) -> io::Result<()> {
+    for n in 0..lines {
+        io::stdout().write_all((line("out", n) + "\n").as_bytes())?;
+        io::stderr().write_all((line("err", n) + "\n").as_bytes())?;
+    }
+    Ok(())
+}
+
+fn start(scene: &str) -> TaskResult {
+    let output = Command::new(std::env::current_exe()?).args([scene, ""]).output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    match output.status.success() {
+        true => Ok(println!("started: {text}")),
+        false => Err(format!("{output:?}").into()),
+    }
+}

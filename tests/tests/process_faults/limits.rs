@@ -1,0 +1,108 @@
+//! Tasks that kill their workers: dead after the third time alone, and nobody else with them.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use prunner::{Failure, Report, Runner};
+use prunner_tests::{
+    deeds::{Deed, Program, SUM},
+    meeting::Meeting,
+};
+
+use super::{Host, going};
+
+/// Runs a deed that kills its worker, among a hundred that do no harm. Returns the report and how often
+/// the deed was started.
+fn run_with_killer(
+    killer: Deed,
+    set: impl FnOnce(Runner<Program>) -> Runner<Program>,
+) -> (Report, usize) {
+    let meeting = Meeting::new();
+    let deeds = (0..50).map(Deed::Add).chain([killer]).chain((50..100).map(Deed::Add));
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let host = Host::of(meeting, {
+        let attempts = Arc::clone(&attempts);
+        move |guest| {
+            attempts.fetch_add(1, Ordering::SeqCst);
+            guest.let_go();
+        }
+    });
+    let report = going(&host.invitation, deeds, |it| set(it.workers(2))).dead();
+    host.end();
+    (report, attempts.load(Ordering::SeqCst))
+}
+
+/// The failure of the only task that died.
+#[track_caller]
+fn assert_died_alone(report: &Report, attempts: usize) -> &Failure {
+    let ledger = report.ledger();
+    assert_eq!((ledger.posted, ledger.finished, ledger.dead), (101, 100, 1), "{report}");
+    assert_eq!(report.dict().get(SUM).map(|sum| sum.0), Some(4950));
+    assert_eq!(report.failures().len(), 1);
+    let failure = &report.failures()[0];
+    let label = report.label(failure.label()).expect("it is counted under its label");
+    assert_eq!((label.finished(), label.dead()), (0, 1));
+    assert!(failure.message().starts_with("killed its worker 3 times: "), "{failure}");
+    // Once with others, if it was leased with them, and three times alone.
+    assert!((3..=4).contains(&attempts), "{attempts} attempts");
+    failure
+}
+
+#[test]
+fn a_task_that_aborts_is_dead_after_three_workers() {
+    let (report, attempts) = run_with_killer(Deed::Abort(7), |it| it);
+    let failure = assert_died_alone(&report, attempts);
+    assert_eq!((failure.label(), failure.data()), ("Abort", Some("(7)")));
+    assert!(failure.message().contains("SIGABRT"), "{failure}");
+}
+
+#[test]
+fn a_task_that_eats_too_much_memory_is_dead() {
+    let (report, attempts) = run_with_killer(Deed::Eat(1024), |it| it.max_memory(256 << 20));
+    let failure = assert_died_alone(&report, attempts);
+    assert_eq!((failure.label(), failure.data()), ("Eat", Some("(1024)")));
+    assert!(failure.message().contains("SIGABRT: it aborted, or ran out of memory"), "{failure}");
+}
+
+#[test]
+fn a_task_that_computes_for_ever_is_dead() {
+    let limit = Duration::from_secs(1);
+    let (report, attempts) = run_with_killer(Deed::Spin(1), |it| it.max_cpu_time(limit));
+    let failure = assert_died_alone(&report, attempts);
+    assert_eq!(failure.label(), "Spin");
+    assert!(failure.message().contains("SIGXCPU"), "{failure}");
+}
+
+#[test]
+fn a_task_that_waits_for_ever_is_dead() {
+    let limit = Duration::from_millis(300);
+    let (report, attempts) = run_with_killer(Deed::Sleep(1), |it| it.max_task_time(limit));
+    let failure = assert_died_alone(&report, attempts);
+    assert_eq!(failure.label(), "Sleep");
+    assert!(failure.message().contains("SIGABRT"), "{failure}");
+}
+
+#[test]
+fn a_task_that_overflows_its_stack_is_dead() {
+    let (report, attempts) = run_with_killer(Deed::Sink(1), |it| it);
+    let failure = assert_died_alone(&report, attempts);
+    assert_eq!(failure.label(), "Sink");
+    let message = failure.message();
+    assert!(message.contains("SIGABRT") || message.contains("SIGSEGV"), "{failure}");
+}
+
+/// Limits that are not exceeded change nothing.
+#[test]
+fn within_its_limits_a_run_ends_well() {
+    let meeting = Meeting::new();
+    let run = going(&meeting.invitation(), (0..1000).map(Deed::Add), |it| {
+        let it = it.workers(2).max_memory(512 << 20).max_cpu_time(Duration::from_secs(30));
+        it.max_task_time(Duration::from_secs(30))
+    });
+    assert_eq!(run.well().dict().get(SUM).map(|sum| sum.0), Some(999 * 500));
+}

@@ -1,0 +1,73 @@
+//! Workers that cannot be had: with fewer the run goes on, with none it says why.
+
+use prunner_tests::process::Ended;
+
+use super::{Family, alone};
+
+fn ended(scene: &str, arguments: &[&str]) -> Ended {
+    let _alone = alone();
+    Family::start(scene, &[&[""], arguments].concat()).end()
+}
+
+#[track_caller]
+fn assert_well(ended: &Ended) {
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    let well = "\nwell: posted 1000 = finished 1000 + dead 0; sum 499500\n";
+    assert!(ended.output.contains(well), "{ended:?}");
+}
+
+/// An error that says `what`, and nobody else was started.
+#[track_caller]
+fn assert_fails(ended: &Ended, what: &[&str]) {
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    let error = ended.output.lines().rfind(|it| it.starts_with("error: "));
+    let error = error.unwrap_or_else(|| panic!("{ended:?}"));
+    for what in what {
+        assert!(error.contains(what), "{what}: {ended:?}");
+    }
+}
+
+#[test]
+fn a_run_needs_few_files() {
+    let ended = ended("few files", &["32"]);
+    assert_well(&ended);
+    assert!(!ended.output.contains("WARN: "), "{ended:?}");
+}
+
+#[test]
+fn a_run_goes_on_with_fewer_workers() {
+    let ended = ended("few files", &["14"]);
+    assert_well(&ended);
+    assert!(ended.output.contains("WARN: cannot start worker process "), "{ended:?}");
+    assert!(!ended.output.contains("\n10 of 10 workers"), "{ended:?}");
+}
+
+/// Root becomes nobody, who has no other processes: the program and its supervisor are all.
+#[test]
+fn a_run_that_gets_no_worker_at_all_fails() {
+    assert_fails(&ended("few processes", &["2"]), &["no worker process can be started"]);
+    assert_fails(&ended("few processes", &["1"]), &["cannot start worker processes"]);
+}
+
+/// The program, two workers, and no second generation.
+#[track_caller]
+fn assert_one_generation(ended: &Ended) {
+    let mains = ended.output.lines().filter(|it| *it == "main").count();
+    assert!((2..=3).contains(&mains), "{ended:?}");
+}
+
+#[test]
+fn a_program_without_a_worker_entry_is_told_to_call_it() {
+    for scene in ["no entry", "no run", "other entry"] {
+        let ended = ended(scene, &[]);
+        assert_fails(&ended, &["prunner::worker_entry::<", "before anything else"]);
+        assert_one_generation(&ended);
+    }
+}
+
+/// The worker itself knows which runner it was started for.
+#[test]
+fn a_worker_of_another_type_names_the_one_that_is_missing() {
+    let ended = ended("other entry", &[]);
+    assert!(ended.output.contains("Travelling<prunner_tests::deeds::Deeds>"), "{ended:?}");
+}
