@@ -1,5 +1,7 @@
 #![doc = include_str!("../../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// What only worker processes use.
+#![cfg_attr(any(not(unix), prunner_elsewhere), allow(dead_code, unused_imports))]
 
 // The macros say `::prunner`, also in the tests of this crate.
 #[cfg(test)]
@@ -14,8 +16,10 @@ mod effects;
 mod engine;
 mod error;
 mod failure;
+#[cfg(all(unix, not(prunner_elsewhere)))]
 mod lease;
 mod message_loop;
+#[cfg_attr(any(not(unix), prunner_elsewhere), path = "process/elsewhere.rs")]
 mod process;
 mod registry;
 mod report;
@@ -26,6 +30,7 @@ mod signal;
 mod sync;
 mod task;
 mod task_fn;
+mod worker_test;
 
 pub use call::Call;
 pub use codec::Bytes;
@@ -87,7 +92,7 @@ mod documentation {
 pub mod __private {
     pub use inventory;
 
-    pub use crate::{call::Entry, process::WorkerTest};
+    pub use crate::{call::Entry, worker_test::WorkerTest};
 
     /// Writes a value that may be `Debug`, by the trick of two methods with one name: the one that
     /// needs fewer references wins where its bound holds.
