@@ -37,6 +37,7 @@ pub use failure::Failure;
 pub use message_loop::{
     DictHandle, MessageLoop, dict, flush, global_lock, merge, post_task, post_task_with,
 };
+pub use process::worker_entry;
 pub use prunner_macros::Labeled;
 /// ```
 /// use prunner::{MessageLoop, Runner, post_task, task};
@@ -64,7 +65,6 @@ pub use prunner_macros::Labeled;
 /// # Ok::<(), prunner::Error>(())
 /// ```
 pub use prunner_macros::task;
-pub use process::worker_entry;
 pub use report::{LabelReport, Ledger, Report};
 pub use run::Runner;
 pub use runner::{ParallelTaskRunner, TaskError, TaskResult};

@@ -16,8 +16,8 @@ use serde::Serialize;
 use super::poll::Waker;
 use crate::{
     broker::{
-        Blob, Broker, Commit, DeadLetter, Entry, LabelCount, Lease, Lock, Read, Release, Step, Tasks,
-        Token, Write,
+        Blob, Broker, Commit, DeadLetter, Entry, LabelCount, Lease, Lock, Read, Release, Step,
+        Tasks, Token, Write,
     },
     codec::{self, Bytes, CodecError},
     context::Context,

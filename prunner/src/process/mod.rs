@@ -170,13 +170,8 @@ where
         move || waker.wake()
     });
     let outside = Outside::new(Arc::clone(&broker), token, waker);
-    let supervisor = Supervisor::new(
-        plan,
-        Arc::clone(&broker),
-        Arc::clone(&outside),
-        Arc::clone(stop),
-        woken,
-    );
+    let supervisor =
+        Supervisor::new(plan, Arc::clone(&broker), Arc::clone(&outside), Arc::clone(stop), woken);
     let (begin, ended) = thread::scope(|scope| -> io::Result<_> {
         let supervisor = thread::Builder::new()
             .name("prunner-supervisor".into())
@@ -198,8 +193,9 @@ fn plan<R: Serialize>(runner: &R, setup: Setup) -> io::Result<Plan> {
     let all_seats = u32::try_from(workers * usize::from(threads)).unwrap_or(u32::MAX);
     let greeting =
         Greeting { magic: MAGIC, protocol: PROTOCOL, build: Build::of_this_process()?.to_string() };
-    let bytes = codec::to_bytes(runner)
-        .map_err(|error| io::Error::other(format!("the runner, a {}, {error}", type_name::<R>())))?;
+    let bytes = codec::to_bytes(runner).map_err(|error| {
+        io::Error::other(format!("the runner, a {}, {error}", type_name::<R>()))
+    })?;
     let hello = Hello {
         runner_type: type_name::<R>().into(),
         runner: Bytes(bytes),
@@ -216,7 +212,8 @@ fn plan<R: Serialize>(runner: &R, setup: Setup) -> io::Result<Plan> {
     let first_words = move |worker: usize| {
         let mut words = Vec::new();
         let hello = Hello { worker: worker as u32, ..hello.clone() };
-        let written = write_frame(&greeting, &mut words).and_then(|()| write_frame(&hello, &mut words));
+        let written =
+            write_frame(&greeting, &mut words).and_then(|()| write_frame(&hello, &mut words));
         written.expect("it was written before");
         words
     };
@@ -238,7 +235,8 @@ fn finished(outcome: Outcome, begin: Result<(), Cause>, ended: Ended) -> (Finish
         ..LabelCount::default()
     });
     labels.extend(killers);
-    let rows = labels.iter().map(|it| Row::of(&it.label, it.finished, it.dead, Times::of(&it.times)));
+    let rows =
+        labels.iter().map(|it| Row::of(&it.label, it.finished, it.dead, Times::of(&it.times)));
     let kind = ended.failed.map(|failed| match failed {
         Failed::Dict(why) => Kind::Dict(why),
         Failed::Workers(why) => Kind::Workers(why),

@@ -11,7 +11,8 @@ use std::{
 use super::wire::{Down, Up, WireError, write_frame};
 use crate::{
     broker::{
-        Blob, Broker, BrokerError, Commit, DeadLetter, Lease, Lock, MOST_CRASHES, Release, Step, Token,
+        Blob, Broker, BrokerError, Commit, DeadLetter, Lease, Lock, MOST_CRASHES, Release, Step,
+        Token,
     },
     codec,
     failure::{Cause, Failure},
