@@ -225,9 +225,10 @@ fn finished(outcome: Outcome, begin: Result<(), Cause>, ended: Ended) -> (Finish
     let Outcome { posted, mut labels, crashed, dead: letters, entries, .. } = outcome;
     let failures = letters.into_iter().map(|letter| failure_of(&letter, &ended.killers));
     let first = failures.collect();
-    let sum = |count: fn(&LabelCount) -> u64| labels.iter().map(count).sum::<u64>();
+    // Saturating, as the ledger is: the counts came from workers.
+    let sum = |count: fn(&LabelCount) -> u64| labels.iter().map(count).fold(0, u64::saturating_add);
     let done = sum(|it| it.finished);
-    let dead = sum(|it| it.dead) + crashed;
+    let dead = sum(|it| it.dead).saturating_add(crashed);
     let totals = Totals { posted, finished: done, dead };
     let killers = ended.killers.iter().filter(|killer| killer.dead > 0).map(|killer| LabelCount {
         label: killer.failure.label().to_string(),
@@ -244,7 +245,7 @@ fn finished(outcome: Outcome, begin: Result<(), Cause>, ended: Ended) -> (Finish
     let finished = Finished {
         begin,
         totals,
-        left: posted.saturating_sub(done + dead),
+        left: posted.saturating_sub(done.saturating_add(dead)),
         rows: rows.collect(),
         failures: Failures { first },
         dict: Dict::from_entries(entries),

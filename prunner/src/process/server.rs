@@ -183,7 +183,9 @@ impl Server {
             Some((token, label, data)) if *token == lease.token => (label.clone(), data.clone()),
             _ => ("a task".to_string(), None),
         };
-        let cause = Cause::text(format!("killed its worker {} times: {how}", crashes + 1));
+        // Saturating: the count came from a worker.
+        let crashes = crashes.saturating_add(1);
+        let cause = Cause::text(format!("killed its worker {crashes} times: {how}"));
         let failure = Failure::new(label, data, cause, worker);
         let killer = self.killers.entry(task.clone()).or_insert_with(|| Killer {
             task: task.clone(),
@@ -191,7 +193,7 @@ impl Server {
             dead: 0,
         });
         killer.failure = failure;
-        if crashes + 1 >= MOST_CRASHES {
+        if crashes >= MOST_CRASHES {
             killer.dead += 1;
             log::error!("task died: {}", killer.failure);
         }
