@@ -233,8 +233,8 @@ impl Server {
     }
 
     fn tell_all(&mut self, down: &Down) {
-        for line in self.lines.iter_mut().flatten() {
-            line.say(down);
+        for line in 0..self.lines.len() {
+            self.say(line, down);
         }
     }
 
@@ -328,8 +328,10 @@ impl Server {
     }
 
     fn say(&mut self, line: usize, down: &Down) {
-        if let Some(line) = self.lines.get_mut(line).and_then(Option::as_mut) {
-            line.say(down);
+        let Some(line) = self.lines.get_mut(line).and_then(Option::as_mut) else { return };
+        if let Err(error) = line.say(down) {
+            // It would wait for the answer for ever.
+            self.broken.get_or_insert_with(|| format!("a worker cannot be answered: {error}"));
         }
     }
 
@@ -460,12 +462,13 @@ impl Server {
         if !tasks && !lock {
             return Ok(());
         }
-        for line in self.lines.iter_mut().flatten() {
+        for number in 0..self.lines.len() {
+            let Some(line) = &mut self.lines[number] else { continue };
             let busy = line.seats.iter().any(|seat| !seat.leases.is_empty());
             let news = (tasks && !line.told.0) || (lock && !line.told.1);
             if busy && news {
                 line.told = (tasks || line.told.0, lock || line.told.1);
-                line.say(&Down::Wanted { tasks, lock });
+                self.say(number, &Down::Wanted { tasks, lock });
             }
         }
         Ok(())
@@ -483,11 +486,10 @@ fn log_dead(dead: &[DeadLetter]) {
 }
 
 impl Line {
-    fn say(&mut self, down: &Down) {
-        if let Err(error) = write_frame(down, &mut self.out) {
-            // Only a value of the dict can be that large, and it came in a frame.
-            log::error!("cannot answer a worker: {error}");
-        }
+    /// Fails if the frame is too long: a conflict over several values of the dict, each of which came
+    /// in a frame of its own, or a blob that filled one.
+    fn say(&mut self, down: &Down) -> Result<(), WireError> {
+        write_frame(down, &mut self.out)
     }
 }
 
