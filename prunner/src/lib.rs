@@ -14,6 +14,8 @@ mod effects;
 mod engine;
 mod error;
 mod failure;
+#[cfg(feature = "testing")]
+mod fuzz;
 mod lease;
 mod message_loop;
 mod process;
@@ -80,6 +82,13 @@ mod documentation {
     struct Guarantees;
     #[doc = include_str!("../../docs/coming-from-prunner-py.md")]
     struct ComingFromPrunnerPy;
+}
+
+/// What fuzzers run.
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod __fuzz {
+    pub use crate::fuzz::{broker, conversation, entries, frames, seeds};
 }
 
 /// What the macros expand to.

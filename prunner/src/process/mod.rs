@@ -12,11 +12,13 @@ mod begin;
 mod build;
 mod child;
 mod entry;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzz;
 mod limits;
 mod poll;
 mod server;
 mod supervisor;
-mod wire;
+pub(crate) mod wire;
 
 use std::{any::type_name, io, sync::Arc, thread, time::Duration};
 
