@@ -16,6 +16,8 @@ mod effects;
 mod engine;
 mod error;
 mod failure;
+#[cfg(all(feature = "testing", unix, not(prunner_elsewhere)))]
+mod fuzz;
 #[cfg(all(unix, not(prunner_elsewhere)))]
 mod lease;
 mod message_loop;
@@ -42,6 +44,7 @@ pub use failure::Failure;
 pub use message_loop::{
     DictHandle, MessageLoop, dict, flush, global_lock, merge, post_task, post_task_with,
 };
+pub use process::worker_entry;
 pub use prunner_macros::Labeled;
 /// ```
 /// use prunner::{MessageLoop, Runner, post_task, task};
@@ -69,7 +72,6 @@ pub use prunner_macros::Labeled;
 /// # Ok::<(), prunner::Error>(())
 /// ```
 pub use prunner_macros::task;
-pub use process::worker_entry;
 pub use report::{LabelReport, Ledger, Report};
 pub use run::Runner;
 pub use runner::{ParallelTaskRunner, TaskError, TaskResult};
@@ -85,6 +87,13 @@ mod documentation {
     struct Guarantees;
     #[doc = include_str!("../../docs/coming-from-prunner-py.md")]
     struct ComingFromPrunnerPy;
+}
+
+/// What fuzzers run.
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod __fuzz {
+    pub use crate::fuzz::{broker, conversation, entries, frames, seeds};
 }
 
 /// What the macros expand to.

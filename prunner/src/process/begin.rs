@@ -16,8 +16,8 @@ use serde::Serialize;
 use super::poll::Waker;
 use crate::{
     broker::{
-        Blob, Broker, Commit, DeadLetter, Entry, LabelCount, Lease, Lock, Read, Release, Step, Tasks,
-        Token, Write,
+        Blob, Broker, Commit, DeadLetter, Entry, LabelCount, Lease, Lock, Read, Release, Step,
+        Tasks, Token, Write,
     },
     codec::{self, Bytes, CodecError},
     context::Context,
@@ -250,7 +250,7 @@ impl Outside {
 
 impl Posted {
     fn has_posts(&self) -> bool {
-        !self.blobs.is_empty() || self.tasks.iter().any(|tasks| !tasks.is_empty())
+        self.commit.is_some() || !self.blobs.is_empty() || self.tasks.iter().any(|tasks| !tasks.is_empty())
     }
 
     fn fail(&mut self, why: String) -> bool {

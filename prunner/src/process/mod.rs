@@ -13,11 +13,13 @@ mod build;
 mod child;
 mod clock;
 mod entry;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzz;
 mod limits;
 mod poll;
 mod server;
 mod supervisor;
-mod wire;
+pub(crate) mod wire;
 
 use std::{any::type_name, io, sync::Arc, thread, time::Duration};
 
@@ -119,6 +121,7 @@ where
         move || waker.wake()
     });
     let outside = Outside::new(Arc::clone(&broker), token, waker);
+<<<<<<< HEAD
     let supervisor = Supervisor::new(
         plan,
         Arc::clone(&broker),
@@ -127,6 +130,10 @@ where
         woken,
         clock,
     );
+=======
+    let supervisor =
+        Supervisor::new(plan, Arc::clone(&broker), Arc::clone(&outside), Arc::clone(stop), woken);
+>>>>>>> wt-fuzz
     let (begin, ended) = thread::scope(|scope| -> io::Result<_> {
         let supervisor = thread::Builder::new()
             .name("prunner-supervisor".into())
@@ -148,8 +155,9 @@ fn plan<R: Serialize>(runner: &R, setup: Setup) -> io::Result<Plan> {
     let all_seats = u32::try_from(workers * usize::from(threads)).unwrap_or(u32::MAX);
     let greeting =
         Greeting { magic: MAGIC, protocol: PROTOCOL, build: Build::of_this_process()?.to_string() };
-    let bytes = codec::to_bytes(runner)
-        .map_err(|error| io::Error::other(format!("the runner, a {}, {error}", type_name::<R>())))?;
+    let bytes = codec::to_bytes(runner).map_err(|error| {
+        io::Error::other(format!("the runner, a {}, {error}", type_name::<R>()))
+    })?;
     let hello = Hello {
         runner_type: type_name::<R>().into(),
         runner: Bytes(bytes),
@@ -166,7 +174,8 @@ fn plan<R: Serialize>(runner: &R, setup: Setup) -> io::Result<Plan> {
     let first_words = move |worker: usize| {
         let mut words = Vec::new();
         let hello = Hello { worker: worker as u32, ..hello.clone() };
-        let written = write_frame(&greeting, &mut words).and_then(|()| write_frame(&hello, &mut words));
+        let written =
+            write_frame(&greeting, &mut words).and_then(|()| write_frame(&hello, &mut words));
         written.expect("it was written before");
         words
     };
@@ -178,9 +187,10 @@ fn finished(outcome: Outcome, begin: Result<(), Cause>, ended: Ended) -> (Finish
     let Outcome { posted, mut labels, crashed, dead: letters, entries, .. } = outcome;
     let failures = letters.into_iter().map(|letter| failure_of(&letter, &ended.killers));
     let first = failures.collect();
-    let sum = |count: fn(&LabelCount) -> u64| labels.iter().map(count).sum::<u64>();
+    // Saturating, as the ledger is: the counts came from workers.
+    let sum = |count: fn(&LabelCount) -> u64| labels.iter().map(count).fold(0, u64::saturating_add);
     let done = sum(|it| it.finished);
-    let dead = sum(|it| it.dead) + crashed;
+    let dead = sum(|it| it.dead).saturating_add(crashed);
     let totals = Totals { posted, finished: done, dead };
     let killers = ended.killers.iter().filter(|killer| killer.dead > 0).map(|killer| LabelCount {
         label: killer.failure.label().to_string(),
@@ -188,7 +198,8 @@ fn finished(outcome: Outcome, begin: Result<(), Cause>, ended: Ended) -> (Finish
         ..LabelCount::default()
     });
     labels.extend(killers);
-    let rows = labels.iter().map(|it| Row::of(&it.label, it.finished, it.dead, Times::of(&it.times)));
+    let rows =
+        labels.iter().map(|it| Row::of(&it.label, it.finished, it.dead, Times::of(&it.times)));
     let kind = ended.failed.map(|failed| match failed {
         Failed::Dict(why) => Kind::Dict(why),
         Failed::Workers(why) => Kind::Workers(why),
@@ -196,7 +207,7 @@ fn finished(outcome: Outcome, begin: Result<(), Cause>, ended: Ended) -> (Finish
     let finished = Finished {
         begin,
         totals,
-        left: posted.saturating_sub(done + dead),
+        left: posted.saturating_sub(done.saturating_add(dead)),
         rows: rows.collect(),
         failures: Failures { first },
         dict: Dict::from_entries(entries),

@@ -192,7 +192,9 @@ impl Supervisor {
                     self.places.len()
                 );
                 if left == 0 {
-                    self.fail(Failed::Workers(format!("no worker process can be started: {error}")));
+                    self.fail(Failed::Workers(format!(
+                        "no worker process can be started: {error}"
+                    )));
                 }
             }
         }
@@ -376,7 +378,9 @@ impl Supervisor {
             if !process.killed && (late || stuck || lingers) {
                 if stuck {
                     let seconds = silent.as_secs_f64();
-                    log::warn!("worker process {number} has said nothing for {seconds:.1} s: it is killed");
+                    log::warn!(
+                        "worker process {number} has said nothing for {seconds:.1} s: it is killed"
+                    );
                 }
                 process.kill();
             }
@@ -417,7 +421,8 @@ impl Supervisor {
             let _ = process.send(out);
         }
         for number in 0..self.places.len() {
-            let greeted = self.places[number].process.as_mut().filter(|it| it.stage != Stage::Ready);
+            let greeted =
+                self.places[number].process.as_mut().filter(|it| it.stage != Stage::Ready);
             if let Some(process) = greeted {
                 let _ = process.send(&mut Vec::new());
             }
