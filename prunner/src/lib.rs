@@ -90,7 +90,7 @@ mod documentation {
 }
 
 /// What fuzzers run.
-#[cfg(feature = "testing")]
+#[cfg(all(feature = "testing", unix, not(prunner_elsewhere)))]
 #[doc(hidden)]
 pub mod __fuzz {
     pub use crate::fuzz::{broker, conversation, entries, frames, seeds};

@@ -250,7 +250,9 @@ impl Outside {
 
 impl Posted {
     fn has_posts(&self) -> bool {
-        self.commit.is_some() || !self.blobs.is_empty() || self.tasks.iter().any(|tasks| !tasks.is_empty())
+        self.commit.is_some()
+            || !self.blobs.is_empty()
+            || self.tasks.iter().any(|tasks| !tasks.is_empty())
     }
 
     fn fail(&mut self, why: String) -> bool {

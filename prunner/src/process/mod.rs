@@ -121,7 +121,6 @@ where
         move || waker.wake()
     });
     let outside = Outside::new(Arc::clone(&broker), token, waker);
-<<<<<<< HEAD
     let supervisor = Supervisor::new(
         plan,
         Arc::clone(&broker),
@@ -130,10 +129,6 @@ where
         woken,
         clock,
     );
-=======
-    let supervisor =
-        Supervisor::new(plan, Arc::clone(&broker), Arc::clone(&outside), Arc::clone(stop), woken);
->>>>>>> wt-fuzz
     let (begin, ended) = thread::scope(|scope| -> io::Result<_> {
         let supervisor = thread::Builder::new()
             .name("prunner-supervisor".into())
