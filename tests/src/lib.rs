@@ -3,6 +3,7 @@
 
 pub mod census;
 pub mod deeds;
+pub mod family;
 pub mod gate;
 pub mod kinds;
 pub mod limits;

@@ -91,7 +91,7 @@ impl Undecoded {
 }
 
 /// Reads the value of `key` from bytes; says why if that cannot be done.
-fn decode<V: Value>(key: Key<V>, encoded: &Encoded) -> Result<V, String> {
+pub(crate) fn decode<V: Value>(key: Key<V>, encoded: &Encoded) -> Result<V, String> {
     match encoded.type_name == type_name::<V>() {
         true => codec::decode(&encoded.bytes.0)
             .map_err(|error| format!("the dict's entry {:?} {error}", key.name())),

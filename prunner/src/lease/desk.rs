@@ -375,7 +375,8 @@ impl<T> State<T> {
 impl<T: Labeled + Serialize + DeserializeOwned> Desk<T> {
     /// Takes the next task to run.
     pub(super) fn take(&self, state: &mut State<T>) -> Taken<T> {
-        let [high, normal, low] = [Priority::High, Priority::Normal, Priority::Low].map(|it| it as usize);
+        let [high, normal, low] =
+            [Priority::High, Priority::Normal, Priority::Low].map(|it| it as usize);
         loop {
             let oldest_first = self.sizes.order == Order::Fifo;
             let of = |lane: &mut VecDeque<T>| {

@@ -157,7 +157,9 @@ where
 
     /// The task is finished: what it did will be committed.
     fn finish(&mut self, state: &mut State<R::Task>) {
-        self.office.buffer.drain(&mut self.effects.posts, |priority, task| state.accept(priority, task));
+        self.office
+            .buffer
+            .drain(&mut self.effects.posts, |priority, task| state.accept(priority, task));
         self.effects.merges.end_attempt();
         if state.held {
             self.office.desk.dict().take_touched();
@@ -168,13 +170,7 @@ where
 
     /// The task has died: nothing that it did will be committed.
     #[cold]
-    fn die(
-        &mut self,
-        task: &R::Task,
-        cause: Cause,
-        state: &mut State<R::Task>,
-        slice: &mut Slice,
-    ) {
+    fn die(&mut self, task: &R::Task, cause: Cause, state: &mut State<R::Task>, slice: &mut Slice) {
         self.effects.discard();
         self.effects.merges.end_attempt();
         let dict = self.office.desk.dict();

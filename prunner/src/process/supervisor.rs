@@ -75,6 +75,8 @@ pub(super) struct Supervisor {
     failed: Option<Failed>,
     phase: Phase,
     renewed: Instant,
+    /// Whether `begin` has posts that it is too early to publish.
+    early: bool,
 }
 
 /// The place of one worker process.
@@ -120,6 +122,7 @@ impl Supervisor {
             failed: None,
             phase: Phase::Going,
             renewed: Instant::now(),
+            early: false,
         }
     }
 
@@ -188,7 +191,9 @@ impl Supervisor {
                     self.places.len()
                 );
                 if left == 0 {
-                    self.fail(Failed::Workers(format!("no worker process can be started: {error}")));
+                    self.fail(Failed::Workers(format!(
+                        "no worker process can be started: {error}"
+                    )));
                 }
             }
         }
@@ -230,6 +235,7 @@ impl Supervisor {
     /// The time until something has to be done although nothing has happened.
     fn until_due(&self) -> Duration {
         match self.phase {
+            _ if self.early => Duration::from_millis(1),
             Phase::Over(_) => Duration::from_millis(50),
             _ if self.places.iter().any(Place::is_starting) => Duration::from_millis(500),
             _ => self.plan.lease / 3,
@@ -306,7 +312,7 @@ impl Supervisor {
         for mut pipe in pipes {
             pipe.pass_on(&prefix);
         }
-        let how = status.map_or_else(|error| error.to_string(), |status| how(status));
+        let how = status.map_or_else(|error| error.to_string(), how);
         let commits = self.server.close(number, &how);
         if self.phase != Phase::Going || self.failed.is_some() {
             log::debug!("worker process {number} (pid {pid}) has ended: {how}");
@@ -371,7 +377,9 @@ impl Supervisor {
             if !process.killed && (late || stuck || lingers) {
                 if stuck {
                     let seconds = silent.as_secs_f64();
-                    log::warn!("worker process {number} has said nothing for {seconds:.1} s: it is killed");
+                    log::warn!(
+                        "worker process {number} has said nothing for {seconds:.1} s: it is killed"
+                    );
                 }
                 process.kill();
             }
@@ -401,7 +409,7 @@ impl Supervisor {
         if self.phase != Phase::Going {
             self.dismiss_the_unready();
         }
-        self.outside.set_hungry(self.server.is_hungry());
+        self.early = self.outside.set_hungry(self.server.is_hungry());
         for number in 0..self.places.len() {
             let (Some(process), Some(out)) =
                 (&mut self.places[number].process, self.server.outbox(number))
@@ -412,7 +420,8 @@ impl Supervisor {
             let _ = process.send(out);
         }
         for number in 0..self.places.len() {
-            let greeted = self.places[number].process.as_mut().filter(|it| it.stage != Stage::Ready);
+            let greeted =
+                self.places[number].process.as_mut().filter(|it| it.stage != Stage::Ready);
             if let Some(process) = greeted {
                 let _ = process.send(&mut Vec::new());
             }

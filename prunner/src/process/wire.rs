@@ -107,16 +107,38 @@ pub(crate) enum Up {
 /// From the parent to a worker process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Down {
-    Leased { seat: u16, leases: Vec<Lease> },
-    Committed { seat: u16, token: Token },
-    Lost { seat: u16, token: Token },
-    Conflict { seat: u16, token: Token, conflict: Conflict },
-    Lock { seat: u16, lock: Lock },
-    Read { seat: u16, read: Reading },
+    Leased {
+        seat: u16,
+        leases: Vec<Lease>,
+    },
+    Committed {
+        seat: u16,
+        token: Token,
+    },
+    Lost {
+        seat: u16,
+        token: Token,
+    },
+    Conflict {
+        seat: u16,
+        token: Token,
+        conflict: Conflict,
+    },
+    Lock {
+        seat: u16,
+        lock: Lock,
+    },
+    Read {
+        seat: u16,
+        read: Reading,
+    },
     /// These leases are no longer yours.
     Gone(Vec<Token>),
     /// Others wait for tasks, or for the lock.
-    Wanted { tasks: bool, lock: bool },
+    Wanted {
+        tasks: bool,
+        lock: bool,
+    },
     /// Running handlers finish, nothing new starts.
     Drain,
     /// There is nothing left to do.
@@ -129,7 +151,8 @@ pub(crate) fn write_frame(frame: &impl Serialize, out: &mut Vec<u8>) -> Result<(
     out.extend_from_slice(&[0; 4]);
     let written = codec::encode(frame, out).map_err(WireError::Codec);
     let length = out.len() - start - 4;
-    let written = written.and(if length > MOST_FRAME { Err(WireError::Long(length)) } else { Ok(()) });
+    let written =
+        written.and(if length > MOST_FRAME { Err(WireError::Long(length)) } else { Ok(()) });
     match written {
         Ok(()) => out[start..start + 4].copy_from_slice(&(length as u32).to_le_bytes()),
         Err(_) => out.truncate(start),
@@ -140,9 +163,9 @@ pub(crate) fn write_frame(frame: &impl Serialize, out: &mut Vec<u8>) -> Result<(
 /// Bytes that have come and frames that they make.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
-    /// Room that is written to again and again: setting it to zero costs more than most reads.
-    room: Vec<u8>,
-    /// Where the bytes are that have come and were not taken out.
+    /// What has come is between `start` and `end`. Behind it is room for more, which stays as it is
+    /// between two reads: to fill it with zeros each time took longer than everything else here.
+    bytes: Vec<u8>,
     start: usize,
     end: usize,
 }
@@ -153,20 +176,21 @@ impl Inbox {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
         } else if self.start > CHUNK {
-            self.room.copy_within(self.start..self.end, 0);
+            self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
-        if self.room.len() < self.end + CHUNK {
-            self.room.resize(self.end + CHUNK, 0);
+        if self.bytes.len() < self.end + CHUNK {
+            self.bytes.resize(self.end + CHUNK, 0);
         }
-        let read = from.read(&mut self.room[self.end..])?;
+        let read = from.read(&mut self.bytes[self.end..])?;
         self.end += read;
         Ok(read)
     }
 
     /// The next frame, if all of it has come.
     pub(crate) fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, WireError> {
-        let Some((length, rest)) = self.room[self.start..self.end].split_first_chunk::<4>() else {
+        let come = &self.bytes[self.start..self.end];
+        let Some((length, rest)) = come.split_first_chunk::<4>() else {
             return Ok(None);
         };
         let length = u32::from_le_bytes(*length) as usize;

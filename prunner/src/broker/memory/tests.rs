@@ -106,3 +106,16 @@ fn leases_that_expire_together_come_back_in_the_order_they_were_taken() {
         assert_eq!(drain(&broker), expected, "{order:?}");
     }
 }
+
+/// Or a few bytes would be answered with many times the dict.
+#[test]
+fn a_conflict_tells_each_entry_once() {
+    use crate::broker::Write;
+    let broker = broker(Order::Lifo, &[b"a"]);
+    let stale = Write { key: "k".into(), version: 7, value: None };
+    let commit = Commit { writes: vec![stale; 1000], ..Commit::new(lease(&broker).token) };
+    let Ok(Step::Conflict(conflict)) = broker.step(Some(&commit), &[]) else {
+        panic!("it is stale")
+    };
+    assert_eq!(conflict.entries.len(), 1);
+}
