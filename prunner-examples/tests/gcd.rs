@@ -2,7 +2,7 @@
 
 mod program;
 
-use program::run;
+use program::{run, run_alone};
 
 const GCD: &str = env!("CARGO_BIN_EXE_gcd");
 
@@ -20,6 +20,15 @@ fn results_are_in_the_order_of_the_pairs() {
         assert_eq!(finished.code, Some(0), "{finished:?}");
         assert_eq!(finished.stdout, DIVISORS);
         assert_eq!(finished.stderr, "");
+    }
+}
+
+#[test]
+fn results_are_the_same_on_worker_processes() {
+    for workers in ["1", "2", "10"] {
+        let finished = run_alone(GCD, ["--processes", "-n", workers]);
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        assert_eq!((&*finished.stdout, &*finished.stderr), (DIVISORS, ""));
     }
 }
 

@@ -16,14 +16,14 @@ use flate2::{
     read::{GzDecoder, MultiGzDecoder},
     write::GzEncoder,
 };
-use program::{Finished, run};
+use program::{Finished, run, run_alone};
 use python::python;
 use tempfile::{TempDir, tempdir};
 
 const ROBOTS: &str = env!("CARGO_BIN_EXE_robots");
 
 fn search(directory: &Path, args: &[&str]) -> Finished {
-    run(ROBOTS, [directory.as_os_str()].into_iter().chain(args.iter().map(OsStr::new)))
+    run_alone(ROBOTS, [directory.as_os_str()].into_iter().chain(args.iter().map(OsStr::new)))
 }
 
 fn generate(args: &[&str]) -> TempDir {
@@ -73,6 +73,9 @@ fn the_same_seed_gives_the_same_logs() {
     assert_eq!((names[0], names[6]), ("access-0000.log.gz", "access-0006.log.gz"));
     assert_eq!(contents(generate(&[&args[..], &["-n", "10"]].concat()).path()), logs);
 
+    let processes = generate(&[&args[..], &["--processes", "-n", "3"]].concat());
+    assert_eq!(contents(processes.path()), logs);
+
     let other = generate(&["--files", "7", "--lines", "200", "--seed", "6"]);
     let others = contents(other.path());
     for (at, log) in logs.iter().enumerate() {
@@ -108,6 +111,9 @@ fn the_hosts_of_generated_logs_are_found() {
         let finished = search(directory.path(), &["-n", workers]);
         assert_eq!((finished.code, &*finished.stderr), (Some(0), ""));
         assert_eq!(finished.stdout, hosts);
+        let finished = search(directory.path(), &["--processes", "-n", workers]);
+        assert_eq!((finished.code, &*finished.stderr), (Some(0), ""));
+        assert_eq!(finished.stdout, hosts, "on {workers} worker processes");
     }
 }
 

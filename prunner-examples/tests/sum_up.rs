@@ -4,7 +4,7 @@ mod program;
 
 use std::process::{Command, Stdio};
 
-use program::run;
+use program::{run, run_alone};
 
 const PROGRAMS: [&str; 3] = [
     env!("CARGO_BIN_EXE_sum_up"),
@@ -22,6 +22,20 @@ fn the_sum_is_right_with_any_number_of_workers() {
             assert_eq!(finished.stderr, "", "{program} -n {workers}");
         }
         assert_eq!(run(program, [""; 0]).stdout, "4002000\n", "{program}");
+    }
+}
+
+#[test]
+fn the_sum_is_right_on_worker_processes() {
+    for program in PROGRAMS {
+        for flags in ["-n 1", "-n 2", "-n 10", "-n 2 --threads 3", "-n 3 --prefix-output"] {
+            let flags = ["--processes"].into_iter().chain(flags.split(' '));
+            let finished = run_alone(program, flags.clone());
+            let all: Vec<&str> = flags.collect();
+            assert_eq!(finished.code, Some(0), "{program} {all:?}: {finished:?}");
+            assert_eq!(finished.stdout.lines().last(), Some("4002000"), "{program} {all:?}");
+            assert_eq!(finished.stderr, "", "{program} {all:?}");
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use program::{Finished, run};
+use program::{Finished, run, run_alone};
 use python::python;
 use tempfile::{TempDir, tempdir};
 
@@ -24,7 +24,7 @@ const WORD_COUNT: &str = env!("CARGO_BIN_EXE_word_count");
 const ALL: &str = "1000000000";
 
 fn count(root: &Path, args: &[&str]) -> Finished {
-    run(WORD_COUNT, [root.as_os_str()].into_iter().chain(args.iter().map(OsStr::new)))
+    run_alone(WORD_COUNT, [root.as_os_str()].into_iter().chain(args.iter().map(OsStr::new)))
 }
 
 /// What is printed, of a run that ended well and reported nothing.
@@ -87,6 +87,7 @@ fn a_small_tree_is_counted_exactly() {
     let root = tree(&SMALL);
     for workers in ["1", "2", "10", "64"] {
         assert_eq!(printed(root.path(), &["-n", workers]), SMALL_COUNTED);
+        assert_eq!(printed(root.path(), &["--processes", "-n", workers]), SMALL_COUNTED);
     }
     assert_eq!(count_alone(root.path()), SMALL_COUNTED, "the reference is right");
     if let Some(counted) = count_in_python(root.path()) {
@@ -274,8 +275,8 @@ fn nobody_has_to_read_the_errors() {
 fn a_large_real_tree_is_counted_exactly() {
     let root = real_tree();
     let reference = count_in_python(&root).unwrap_or_else(|| count_alone(&root));
-    for workers in ["1", "4"] {
-        let counted = printed(&root, &["--top", ALL, "-n", workers]);
+    for flags in [&["-n", "1"][..], &["-n", "4"], &["--processes", "-n", "3"]] {
+        let counted = printed(&root, &[&["--top", ALL], flags].concat());
         let mut pairs = counted.lines().zip(reference.lines());
         let first_difference = pairs.find(|(mine, theirs)| mine != theirs);
         assert_eq!(first_difference, None, "{}", root.display());

@@ -193,7 +193,6 @@ where
     };
     // Found out while there is a single thread: later it takes longer.
     let _ = crate::sync::Barrier::detect();
-    say(&socket, &Up::Ready)?;
 
     let link: Arc<dyn Link> = Arc::new(SocketLink::new(socket.try_clone()?));
     let sizes = Sizes { order: hello.order, all_seats: hello.all_seats as usize };
@@ -207,9 +206,12 @@ where
         })
         .collect();
     let keeper = Keeper::new(desks.clone(), Arc::clone(&link), hello.lease, hello.limits.task);
+    let parent = socket.try_clone()?;
     thread::Builder::new()
         .name("prunner-keeper".into())
         .spawn(move || keep(keeper, &socket, inbox))?;
+    // Now it has all that it needs: a worker that ends before this is not started again and again.
+    say(&parent, &Up::Ready)?;
 
     let limits = hello.limits;
     let before_lease = move || renew_limits(limits);

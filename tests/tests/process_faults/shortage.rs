@@ -49,6 +49,18 @@ fn a_run_that_gets_no_worker_at_all_fails() {
     assert_fails(&ended("few processes", &["1"]), &["cannot start worker processes"]);
 }
 
+/// There is a process for each of some workers, and not for all of their threads. Who gets one is
+/// chance; in any case the end comes soon, and is no wrong answer.
+#[test]
+fn a_run_whose_workers_get_no_threads_ends() {
+    let ended = ended("few processes", &["9"]);
+    match ended.status.code() {
+        Some(0) => assert_well(&ended),
+        _ => assert_fails(&ended, &["worker process"]),
+    }
+    assert!(!ended.output.contains("has died"), "they end before they are ready: {ended:?}");
+}
+
 /// The program, two workers, and no second generation.
 #[track_caller]
 fn assert_one_generation(ended: &Ended) {

@@ -22,7 +22,7 @@ pub(crate) enum Step {
 }
 
 /// The line of the panic in the handler below.
-const PANICS_IN: u32 = line!() + 9;
+const PANICS_IN: u32 = line!() + 8;
 
 handler!(Fails: Step, |step, cx| {
     let Step::Number(n) = step else { return Ok(()) };
