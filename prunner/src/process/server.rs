@@ -89,13 +89,16 @@ struct Held {
     token: Token,
     /// The task of a blob that may be deadly, and how many workers it has killed.
     suspect: Option<(Vec<u8>, u32)>,
+    /// Whether all of it was run: its commit has come, and could not be applied yet.
+    ended: bool,
 }
 
 impl Held {
     fn of(lease: &Lease) -> Self {
         let blob = &lease.blob;
         let task = blob.tasks.iter().next().and_then(Result::ok).filter(|_| blob.suspect);
-        Self { token: lease.token, suspect: task.map(|task| (task.to_vec(), blob.crashes)) }
+        let suspect = task.map(|task| (task.to_vec(), blob.crashes));
+        Self { token: lease.token, suspect, ended: false }
     }
 }
 
@@ -158,9 +161,10 @@ impl Server {
         let Some(closed) = self.lines.get_mut(line).and_then(Option::take) else { return Ok(0) };
         self.idle.retain(|place| place.line != line);
         for seat in &closed.seats {
+            // It ran the first of them that has not ended; it has not even started those behind it.
+            let running = seat.leases.iter().position(|lease| !lease.ended);
             for (at, lease) in seat.leases.iter().enumerate() {
-                // It ran the first of them; it has not even started the others.
-                let why = if at == 0 { Release::Crashed } else { Release::Shutdown };
+                let why = if Some(at) == running { Release::Crashed } else { Release::Shutdown };
                 if why == Release::Crashed {
                     self.note_suspect(lease, closed.suspect.as_ref(), line, how);
                 }
@@ -360,6 +364,9 @@ impl Server {
         let token = commit.token;
         let answer = self.broker.step(Some(&commit), &[])?;
         let mine = self.seat(line, seat)?;
+        if matches!(answer, Step::Conflict(_)) && commit.keep.is_none() {
+            mine.leases.iter_mut().filter(|lease| lease.token == token).for_each(|it| it.ended = true);
+        }
         let down = match answer {
             Step::Conflict(conflict) if conflict.entries.is_empty() => {
                 // Nothing is wrong with it but that somebody holds the lock.
