@@ -137,8 +137,9 @@ fn print(lines: u64) -> io::Result<()> {
 fn start(scene: &str) -> TaskResult {
     let output = Command::new(std::env::current_exe()?).args([scene, ""]).output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    match output.status.success() {
-        true => Ok(println!("started: {text}")),
-        false => Err(format!("{output:?}").into()),
+    if !output.status.success() {
+        return Err(format!("{output:?}").into());
     }
+    println!("started: {text}");
+    Ok(())
 }

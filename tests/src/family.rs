@@ -134,9 +134,10 @@ pub fn wait_until_gone(session: u32, limit: Duration) -> Duration {
         if elapsed > limit {
             let seen = left.iter().map(|pid| fs::read_to_string(format!("/proc/{pid}/stat")));
             let seen: Vec<_> = seen.flatten().collect();
-            // SAFETY: kill(2) takes two integers; the processes are of a session that this test began.
-            left.iter()
-                .for_each(|&pid| _ = unsafe { libc::kill(pid as libc::pid_t, libc::SIGKILL) });
+            for pid in left {
+                // SAFETY: kill(2) takes two integers; the process is of a session that this test began.
+                let _ = unsafe { libc::kill(pid as libc::pid_t, libc::SIGKILL) };
+            }
             panic!("processes are left after {limit:?}: {seen:?}");
         }
         // Nobody tells of the end of a process that is not a child.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use prunner::{Append, Counter, Dict, Error, Key, Labeled, Merge, Runner, Sum, TaskResult};
+use prunner::{Append, Context, Counter, Dict, Error, Key, Labeled, Runner, Sum, TaskResult};
 use prunner_tests::{
     gate::Gate,
     kinds::{assert_all_merged, merge_all_kinds},
@@ -10,7 +10,6 @@ use prunner_tests::{
     random::Random,
     setting::Setting,
 };
-use serde::{Deserialize, Serialize};
 
 #[derive(Labeled, Clone, Copy)]
 struct Number(u64);

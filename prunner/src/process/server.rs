@@ -151,8 +151,14 @@ impl Server {
             self.lines.resize_with(line + 1, || None);
         }
         let seats = (0..seats).map(|_| Seat::default()).collect();
-        self.lines[line] =
-            Some(Line { seats, asked: false, out: Vec::new(), told: (false, false), suspect: None, commits: 0 });
+        self.lines[line] = Some(Line {
+            seats,
+            asked: false,
+            out: Vec::new(),
+            told: (false, false),
+            suspect: None,
+            commits: 0,
+        });
     }
 
     /// Closes the line to a worker that has died, or ended. What it had goes back. Returns how often it
@@ -365,7 +371,10 @@ impl Server {
         let answer = self.broker.step(Some(&commit), &[])?;
         let mine = self.seat(line, seat)?;
         if matches!(answer, Step::Conflict(_)) && commit.keep.is_none() {
-            mine.leases.iter_mut().filter(|lease| lease.token == token).for_each(|it| it.ended = true);
+            mine.leases
+                .iter_mut()
+                .filter(|lease| lease.token == token)
+                .for_each(|it| it.ended = true);
         }
         let down = match answer {
             Step::Conflict(conflict) if conflict.entries.is_empty() => {
