@@ -1,5 +1,7 @@
 #![doc = include_str!("../../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// What only worker processes use.
+#![cfg_attr(any(not(unix), prunner_elsewhere), allow(dead_code, unused_imports))]
 
 // The macros say `::prunner`, also in the tests of this crate.
 #[cfg(test)]
@@ -14,10 +16,12 @@ mod effects;
 mod engine;
 mod error;
 mod failure;
-#[cfg(feature = "testing")]
+#[cfg(all(feature = "testing", unix, not(prunner_elsewhere)))]
 mod fuzz;
+#[cfg(all(unix, not(prunner_elsewhere)))]
 mod lease;
 mod message_loop;
+#[cfg_attr(any(not(unix), prunner_elsewhere), path = "process/elsewhere.rs")]
 mod process;
 mod registry;
 mod report;
@@ -28,6 +32,7 @@ mod signal;
 mod sync;
 mod task;
 mod task_fn;
+mod worker_test;
 
 pub use call::Call;
 pub use codec::Bytes;
@@ -85,7 +90,7 @@ mod documentation {
 }
 
 /// What fuzzers run.
-#[cfg(feature = "testing")]
+#[cfg(all(feature = "testing", unix, not(prunner_elsewhere)))]
 #[doc(hidden)]
 pub mod __fuzz {
     pub use crate::fuzz::{broker, conversation, entries, frames, seeds};
@@ -96,7 +101,7 @@ pub mod __fuzz {
 pub mod __private {
     pub use inventory;
 
-    pub use crate::{call::Entry, process::WorkerTest};
+    pub use crate::{call::Entry, worker_test::WorkerTest};
 
     /// Writes a value that may be `Debug`, by the trick of two methods with one name: the one that
     /// needs fewer references wins where its bound holds.

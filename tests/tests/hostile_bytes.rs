@@ -2,6 +2,7 @@
 //!
 //! `ci/fuzz` goes on from here with libFuzzer. `PRUNNER_WRITE_SEEDS=1` writes the files in `fuzz/seeds`
 //! again, which are the same seeds.
+#![cfg(unix)]
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -145,7 +146,8 @@ fn mutate(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
 fn huge(random: &mut Random) -> Vec<u8> {
     let power = random.below(4) as u8;
     let mut number = vec![251 + power];
-    number.extend((0..2 << power).map(|_| if random.one_in(4) { random.draw() as u8 } else { 255 }));
+    number
+        .extend((0..2 << power).map(|_| if random.one_in(4) { random.draw() as u8 } else { 255 }));
     if random.one_in(2) {
         // Within the largest frame.
         number = [&[252], &(random.below(256 << 20) as u32).to_le_bytes()[..]].concat();

@@ -8,8 +8,8 @@ use super::{Script, ScriptClock};
 use crate::{
     Order,
     broker::{
-        Blob, Broker, Commit, KEPT_DEAD_LETTERS, Lease, MemoryBroker, Outcome, Release, Step, Tasks,
-        Token,
+        Blob, Broker, Commit, KEPT_DEAD_LETTERS, Lease, MemoryBroker, Outcome, Release, Step,
+        Tasks, Token,
     },
     codec,
 };
@@ -39,7 +39,8 @@ pub(super) fn first() -> Vec<Blob> {
 /// The first byte is the order; what follows are [calls](Call). Afterwards all that is left is run.
 pub fn broker(bytes: &[u8]) {
     let mut script = Script(bytes);
-    let order = if script.byte().is_some_and(|byte| byte % 2 == 1) { Order::Fifo } else { Order::Lifo };
+    let order =
+        if script.byte().is_some_and(|byte| byte % 2 == 1) { Order::Fifo } else { Order::Lifo };
     let clock = ScriptClock::default();
     let broker = MemoryBroker::new(Duration::from_secs(LASTS), order, first())
         .with_clock(Arc::new(clock.clone()));
@@ -80,7 +81,10 @@ fn do_call(broker: &MemoryBroker, call: Call, clock: &ScriptClock, tokens: &mut 
 
 /// Sums never go back, wherever they stop.
 fn check_growth(before: &Outcome, now: &Outcome) {
-    assert!(before.posted <= now.posted && before.crashed <= now.crashed, "{before:?}, then {now:?}");
+    assert!(
+        before.posted <= now.posted && before.crashed <= now.crashed,
+        "{before:?}, then {now:?}"
+    );
     assert!(before.returned <= now.returned && before.dead.len() <= now.dead.len());
     assert!(now.dead.len() <= KEPT_DEAD_LETTERS);
     for old in &before.labels {

@@ -46,10 +46,8 @@ pub fn entries(bytes: &[u8]) {
 
 fn check<V: Value + Clone + PartialEq + Debug>(bytes: &[u8]) {
     let key = Key::<V>::new("entry");
-    let of_type = |name: &str, bytes: &[u8]| Encoded {
-        type_name: name.into(),
-        bytes: Bytes(bytes.to_vec()),
-    };
+    let of_type =
+        |name: &str, bytes: &[u8]| Encoded { type_name: name.into(), bytes: Bytes(bytes.to_vec()) };
     assert!(dict::decode(key, &of_type("another", bytes)).is_err(), "two types of one name");
     let Ok(value) = dict::decode(key, &of_type(type_name::<V>(), bytes)) else { return };
     let again = codec::to_bytes(&value).expect("it came from bytes");

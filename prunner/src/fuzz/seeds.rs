@@ -17,9 +17,7 @@ use crate::{
     },
     codec,
     failure::{Cause, Failure},
-    process::wire::{
-        Down, Greeting, Hello, Limits, MAGIC, PROTOCOL, Up, Welcome, write_frame,
-    },
+    process::wire::{Down, Greeting, Hello, Limits, MAGIC, PROTOCOL, Up, Welcome, write_frame},
 };
 
 /// Inputs that make sense: for which function, what they are called, and the bytes. The same ones

@@ -201,6 +201,7 @@ impl<T: Labeled + Serialize + DeserializeOwned> Keeper<T> {
                 && state.has_surplus()
                 // What was written under the lock belongs to the running handler, too.
                 && !state.held
+                && !state.asking
                 && state.under_way.is_none()
                 && !state.lost;
             if rescue {

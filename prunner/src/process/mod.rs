@@ -11,6 +11,7 @@
 mod begin;
 mod build;
 mod child;
+mod clock;
 mod entry;
 #[cfg(feature = "testing")]
 pub(crate) mod fuzz;
@@ -26,6 +27,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use begin::Outside;
 use build::Build;
+use clock::HeardClock;
 pub(crate) use entry::{NotAWorker, unclaimed};
 use server::Killer;
 use supervisor::{Ended, Failed, Plan, Supervisor};
@@ -78,61 +80,6 @@ where
     entry::enter::<R>();
 }
 
-/// The test that makes a worker of this test program, if it has one.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct WorkerTest(pub &'static str);
-
-inventory::collect!(WorkerTest);
-
-/// Lets the tests of a crate start worker processes: call it once in the crate's tests, in any module,
-/// with the types of all runners.
-///
-/// Under `cargo test` the program is the test harness, whose `main` does not call
-/// [`worker_entry`](crate::worker_entry). This adds a test that does; workers are started with that test
-/// alone. Run by the harness itself it does nothing.
-///
-/// ```
-/// use prunner::{Context, Labeled, ParallelTaskRunner, TaskResult};
-/// use serde::{Deserialize, Serialize};
-///
-/// #[derive(Labeled, Serialize, Deserialize)]
-/// struct Step;
-///
-/// #[derive(Serialize, Deserialize)]
-/// struct Program;
-///
-/// impl ParallelTaskRunner for Program {
-///     type Task = Step;
-///     fn begin(&self, cx: &mut Context<'_, Step>) -> TaskResult { cx.post(Step); Ok(()) }
-///     fn run(&self, _: &Step, _: &mut Context<'_, Step>) -> TaskResult { Ok(()) }
-/// }
-///
-/// prunner::worker_test!(Program);
-/// # fn main() {}
-/// ```
-#[macro_export]
-macro_rules! worker_test {
-    ($($runner:ty),+ $(,)?) => {
-        #[cfg(test)]
-        #[test]
-        fn prunner_worker() {
-            $($crate::worker_entry::<$runner>();)+
-        }
-        #[cfg(test)]
-        $crate::__private::inventory::submit! {
-            $crate::__private::WorkerTest(concat!(module_path!(), "::prunner_worker"))
-        }
-    };
-}
-
-/// The name of the test that makes a worker of this program, as the harness calls it.
-fn worker_test() -> Option<String> {
-    let test = inventory::iter::<WorkerTest>.into_iter().next()?;
-    // Without the crate.
-    Some(test.0.split_once("::").map_or(test.0, |(_, path)| path).to_string())
-}
-
 /// How a run on worker processes is set up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setup {
@@ -160,7 +107,9 @@ where
     };
     let plan = plan(runner, setup).map_err(|error| cannot(&error))?;
     let first = vec![Blob::default()];
-    let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::new(setup.lease, setup.order, first));
+    let clock = Arc::new(HeardClock::default());
+    let broker = MemoryBroker::new(setup.lease, setup.order, first);
+    let broker: Arc<dyn Broker> = Arc::new(broker.with_clock(Arc::<HeardClock>::clone(&clock)));
     let token = Token::random();
     let leased = broker.step(None, &[token]).map_err(|error| cannot(&error))?;
     debug_assert!(matches!(leased, Step::Leased(..)), "the first blob is that of begin");
@@ -172,8 +121,14 @@ where
         move || waker.wake()
     });
     let outside = Outside::new(Arc::clone(&broker), token, waker);
-    let supervisor =
-        Supervisor::new(plan, Arc::clone(&broker), Arc::clone(&outside), Arc::clone(stop), woken);
+    let supervisor = Supervisor::new(
+        plan,
+        Arc::clone(&broker),
+        Arc::clone(&outside),
+        Arc::clone(stop),
+        woken,
+        clock,
+    );
     let (begin, ended) = thread::scope(|scope| -> io::Result<_> {
         let supervisor = thread::Builder::new()
             .name("prunner-supervisor".into())

@@ -12,6 +12,7 @@ use std::{
 use super::{
     begin::Outside,
     child::{Stage, WorkerProcess},
+    clock::{HeardClock, Ticker},
     poll::{Poll, Woken},
     server::{Killer, ServeError, Server},
     wire::{Up, Welcome},
@@ -64,6 +65,8 @@ pub(super) struct Supervisor {
     outside: Arc<Outside>,
     stop: Arc<Stop>,
     woken: Woken,
+    clock: Arc<HeardClock>,
+    ticker: Ticker,
     places: Vec<Place>,
     /// How many workers have died one after the other without any progress.
     deaths: u32,
@@ -98,6 +101,7 @@ impl Supervisor {
         outside: Arc<Outside>,
         stop: Arc<Stop>,
         woken: Woken,
+        clock: Arc<HeardClock>,
     ) -> Self {
         let places = (0..plan.workers).map(|_| Place::default()).collect();
         let server = Server::new(Arc::clone(&broker));
@@ -108,6 +112,8 @@ impl Supervisor {
             outside,
             stop,
             woken,
+            clock,
+            ticker: Ticker::new(),
             places,
             deaths: 0,
             crashed: 0,
@@ -351,6 +357,8 @@ impl Supervisor {
 
     /// What time brings: leases to be renewed, workers that say nothing, workers that do not end.
     fn look_at_the_clock(&mut self) {
+        // Twice the longest wait: a thread that is ready may have to wait for a CPU.
+        self.ticker.tick(&self.clock, 2 * self.plan.lease / 3);
         let now = Instant::now();
         if now - self.renewed >= self.plan.lease / 3 {
             self.renewed = now;

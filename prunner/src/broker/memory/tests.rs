@@ -73,6 +73,19 @@ fn leases_that_last_for_ever_do() {
     assert!(!broker.watch(1, Duration::ZERO).unwrap().done);
 }
 
+#[test]
+fn who_watches_is_woken_when_a_lease_expires() {
+    let patience = Duration::from_secs(60);
+    let started = Instant::now();
+    let broker = MemoryBroker::new(Duration::from_millis(5), Order::Lifo, vec![blob(b"a")]);
+    lease(&broker);
+    let seen = broker.watch(0, Duration::ZERO).unwrap().seen;
+    while broker.outcome().unwrap().returned == 0 {
+        broker.watch(seen, patience).unwrap();
+    }
+    assert!(started.elapsed() < patience, "it was noticed before patience was over");
+}
+
 /// A clock at 0 until it is told otherwise.
 #[derive(Default)]
 struct Set(Mutex<Duration>);
