@@ -7,7 +7,7 @@ use std::{
         Arc, OnceLock, Weak,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::{Mutex, MutexGuard};
@@ -35,6 +35,10 @@ use crate::{
 const MOST_TASKS: usize = 256;
 const MOST_BYTES: usize = 256 << 10;
 
+/// Somebody who has nothing to do gets what there is, but not more often than this: a commit costs some
+/// tens of microseconds, and would carry a few small tasks each time.
+const EAGERNESS: Duration = Duration::from_micros(100);
+
 /// How long to wait for the dict's lock before looking again.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -55,6 +59,8 @@ struct Posted {
     /// By priority.
     tasks: [Tasks; 3],
     blobs: Vec<Blob>,
+    /// When somebody who has nothing to do may be given something next.
+    due: Instant,
     posted: u64,
     dead: Vec<DeadLetter>,
     labels: Vec<LabelCount>,
@@ -80,6 +86,7 @@ impl Outside {
                 over: false,
                 tasks: Default::default(),
                 blobs: Vec::new(),
+                due: Instant::now(),
                 posted: 0,
                 dead: Vec::new(),
                 labels: Vec::new(),
@@ -141,8 +148,8 @@ impl Outside {
     }
 
     /// Says whether workers have nothing to do; then what was posted so far is published, also while
-    /// `begin` does something else.
-    pub(super) fn set_hungry(&self, hungry: bool) {
+    /// `begin` does something else. True if it is too early for that.
+    pub(super) fn set_hungry(&self, hungry: bool) -> bool {
         self.hungry.store(hungry, Ordering::Relaxed);
         // If `begin` posts just now, it sees for itself.
         if hungry
@@ -153,8 +160,12 @@ impl Outside {
             && !state.held
             && !state.asking
         {
+            if Instant::now() < state.due {
+                return true;
+            }
             self.publish(&mut state, false);
         }
+        false
     }
 
     /// Keeps the lease.
@@ -228,6 +239,7 @@ impl Outside {
         }
         self.dict().committed();
         state.held = false;
+        state.due = Instant::now() + EAGERNESS;
         if let Some(keep) = commit.keep {
             state.token = keep.token;
         }
@@ -238,7 +250,9 @@ impl Outside {
 
 impl Posted {
     fn has_posts(&self) -> bool {
-        !self.blobs.is_empty() || self.tasks.iter().any(|tasks| !tasks.is_empty())
+        self.commit.is_some()
+            || !self.blobs.is_empty()
+            || self.tasks.iter().any(|tasks| !tasks.is_empty())
     }
 
     fn fail(&mut self, why: String) -> bool {
@@ -313,7 +327,8 @@ impl<T: Labeled + Serialize> Publish<T> for Office<'_, T> {
     fn publish(&mut self, posts: &mut Posts<T>) {
         self.collect(posts);
         let mut state = self.outside.state.lock();
-        let due = !state.blobs.is_empty() || self.outside.hungry.load(Ordering::Relaxed);
+        let hungry = self.outside.hungry.load(Ordering::Relaxed);
+        let due = !state.blobs.is_empty() || (hungry && Instant::now() >= state.due);
         // A commit would let the lock go.
         if due && !self.outside.dict().is_kept() {
             self.outside.publish_all(&mut state, false);

@@ -277,13 +277,11 @@ where
                 process::abort();
             }
         };
-        if waits != Some(next) {
-            // In microseconds: the kernel takes no less for a wait.
-            let rounded =
-                Duration::from_micros(next.as_micros() as u64).max(Duration::from_micros(1));
-            if socket.set_read_timeout(Some(rounded)).is_ok() {
-                waits = Some(next);
-            }
+        // Rounded down to a power of two: the exact time is another one each time, and to set it is a
+        // call of the kernel. In microseconds: it takes no less for a wait.
+        let next = Duration::from_micros(1 << (next.as_micros() as u64).max(1).ilog2());
+        if waits != Some(next) && socket.set_read_timeout(Some(next)).is_ok() {
+            waits = Some(next);
         }
         match inbox.read_from(&mut socket) {
             Ok(0) => vanish(),

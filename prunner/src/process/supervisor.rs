@@ -75,6 +75,8 @@ pub(super) struct Supervisor {
     failed: Option<Failed>,
     phase: Phase,
     renewed: Instant,
+    /// Whether `begin` has posts that it is too early to publish.
+    early: bool,
 }
 
 /// The place of one worker process.
@@ -120,6 +122,7 @@ impl Supervisor {
             failed: None,
             phase: Phase::Going,
             renewed: Instant::now(),
+            early: false,
         }
     }
 
@@ -233,6 +236,7 @@ impl Supervisor {
     /// The time until something has to be done although nothing has happened.
     fn until_due(&self) -> Duration {
         match self.phase {
+            _ if self.early => Duration::from_millis(1),
             Phase::Over(_) => Duration::from_millis(50),
             _ if self.places.iter().any(Place::is_starting) => Duration::from_millis(500),
             _ => self.plan.lease / 3,
@@ -406,7 +410,7 @@ impl Supervisor {
         if self.phase != Phase::Going {
             self.dismiss_the_unready();
         }
-        self.outside.set_hungry(self.server.is_hungry());
+        self.early = self.outside.set_hungry(self.server.is_hungry());
         for number in 0..self.places.len() {
             let (Some(process), Some(out)) =
                 (&mut self.places[number].process, self.server.outbox(number))

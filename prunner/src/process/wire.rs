@@ -163,30 +163,34 @@ pub(crate) fn write_frame(frame: &impl Serialize, out: &mut Vec<u8>) -> Result<(
 /// Bytes that have come and frames that they make.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
+    /// What has come is between `start` and `end`. Behind it is room for more, which stays as it is
+    /// between two reads: to fill it with zeros each time took longer than everything else here.
     bytes: Vec<u8>,
     start: usize,
+    end: usize,
 }
 
 impl Inbox {
     /// Reads once; returns how many bytes came, 0 at the end of the stream.
     pub(crate) fn read_from(&mut self, from: &mut impl Read) -> io::Result<usize> {
-        if self.start == self.bytes.len() {
-            self.bytes.clear();
-            self.start = 0;
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
         } else if self.start > CHUNK {
-            self.bytes.drain(..self.start);
-            self.start = 0;
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
         }
-        let end = self.bytes.len();
-        self.bytes.resize(end + CHUNK, 0);
-        let read = from.read(&mut self.bytes[end..]);
-        self.bytes.truncate(end + *read.as_ref().unwrap_or(&0));
-        read
+        if self.bytes.len() < self.end + CHUNK {
+            self.bytes.resize(self.end + CHUNK, 0);
+        }
+        let read = from.read(&mut self.bytes[self.end..])?;
+        self.end += read;
+        Ok(read)
     }
 
     /// The next frame, if all of it has come.
     pub(crate) fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, WireError> {
-        let Some((length, rest)) = self.bytes[self.start..].split_first_chunk::<4>() else {
+        let come = &self.bytes[self.start..self.end];
+        let Some((length, rest)) = come.split_first_chunk::<4>() else {
             return Ok(None);
         };
         let length = u32::from_le_bytes(*length) as usize;
