@@ -2,6 +2,7 @@
 //!
 //! `ci/fuzz` goes on from here with libFuzzer. `PRUNNER_WRITE_SEEDS=1` writes the files in `fuzz/seeds`
 //! again, which are the same seeds.
+#![cfg(unix)]
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},

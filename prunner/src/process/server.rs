@@ -553,3 +553,6 @@ impl fmt::Debug for Server {
         f.debug_struct("Server").field("idle", &self.idle).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -227,3 +227,164 @@ impl From<WireError> for io::Error {
         Self::new(io::ErrorKind::InvalidData, error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::{Encoded, LabelCount, Tasks, Timing, Write};
+
+    const PAGE: &str = include_str!("../../../docs/wire-format.md");
+
+    /// The bytes that the page shows under this name.
+    fn shown(name: &str) -> Vec<u8> {
+        let block = PAGE.split_once(&format!("```hex {name}\n")).expect("a block of this name").1;
+        let lines = block.lines().take_while(|line| *line != "```");
+        let bytes = lines.flat_map(|line| line.split(';').next().unwrap_or("").split_whitespace());
+        bytes.map(|byte| u8::from_str_radix(byte, 16).expect("two digits")).collect()
+    }
+
+    fn written(frame: &impl Serialize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        write_frame(frame, &mut bytes).expect("it can be written");
+        bytes
+    }
+
+    fn check<T: Serialize + DeserializeOwned + PartialEq + fmt::Debug>(name: &str, frame: T) {
+        let bytes = shown(name);
+        assert_eq!(bytes, written(&frame), "{name}");
+        assert_eq!(inbox(&bytes).next(), Ok(Some(frame)), "{name}");
+    }
+
+    /// One into which these bytes have come at once.
+    fn inbox(mut bytes: &[u8]) -> Inbox {
+        let mut inbox = Inbox::default();
+        while inbox.read_from(&mut bytes).expect("memory does not fail") > 0 {}
+        inbox
+    }
+
+    fn tasks(all: &[&[u8]]) -> Blob {
+        let mut tasks = Tasks::new();
+        all.iter().for_each(|task| tasks.push(task));
+        Blob { tasks, ..Blob::default() }
+    }
+
+    fn greeting() -> Greeting {
+        Greeting { magic: MAGIC, protocol: 1, build: "/bin/p (9 bytes ...)".into() }
+    }
+
+    #[test]
+    fn the_page_shows_greeting_and_hello_as_they_are() {
+        check("drain", Down::Drain);
+        check("greeting", greeting());
+        check("welcome", Welcome::Same);
+        check("refused", Welcome::Refused("another one!".into()));
+        let memory = Some(1 << 30);
+        let hello = Hello {
+            runner_type: "program::Crawl".into(),
+            runner: Bytes(vec![3]),
+            tasks: 1 << 40,
+            worker: 1,
+            seats: 2,
+            all_seats: 4,
+            order: Order::Lifo,
+            lease: Duration::from_secs(30),
+            limits: Limits { memory, cpu: None, task: Some(Duration::from_secs(5)) },
+        };
+        check("hello", hello);
+    }
+
+    #[test]
+    fn the_page_shows_a_lease_and_its_commit_as_they_are() {
+        let lease = Lease { token: Token(7), blob: tasks(&[b"a", b"bc"]) };
+        check("lease", Down::Leased { seat: 0, leases: vec![lease] });
+        let bytes = codec::to_bytes(&300_u64).expect("it can be written");
+        let value = Some(Encoded { type_name: "u64".into(), bytes: Bytes(bytes) });
+        let times = Timing { tasks: 2, nanos: 70_000, samples: vec![(35_000, 2)] };
+        let commit = Commit {
+            posts: vec![tasks(&[b"d"])],
+            writes: vec![Write { key: "sum".into(), version: 2, value }],
+            posted: 1,
+            labels: vec![LabelCount { label: "step".into(), finished: 2, dead: 0, times }],
+            ..Commit::new(Token(7))
+        };
+        check("commit", Up::Step { seat: 0, commit: Some(commit), want: vec![Token(8)] });
+    }
+
+    #[test]
+    fn every_block_of_the_page_is_checked() {
+        assert_eq!(PAGE.matches("```hex ").count(), 7);
+    }
+
+    #[test]
+    fn frames_come_in_whatever_pieces() {
+        let ups = [Up::Ready, Up::Renew(vec![Token(1), Token(u128::MAX)]), Up::Broken("a".into())];
+        let bytes: Vec<u8> = ups.iter().flat_map(written).collect();
+        for piece in 1..=bytes.len() {
+            let (mut inbox, mut come) = (Inbox::default(), Vec::new());
+            for mut piece in bytes.chunks(piece) {
+                inbox.read_from(&mut piece).expect("memory does not fail");
+                while let Some(up) = inbox.next::<Up>().expect("these are frames") {
+                    come.push(up);
+                }
+            }
+            assert_eq!(come, ups, "in pieces of {piece}");
+        }
+    }
+
+    /// Frames that are longer than what is read at a time, and many of them.
+    #[test]
+    fn long_frames_come_whole() {
+        let ups: Vec<Up> = (0..4).map(|n| Up::Broken("a".repeat(CHUNK + n * CHUNK / 3))).collect();
+        let bytes: Vec<u8> = ups.iter().flat_map(written).collect();
+        let (mut from, mut inbox, mut come) = (&bytes[..], Inbox::default(), Vec::new());
+        while inbox.read_from(&mut from).expect("memory does not fail") > 0 {
+            while let Some(up) = inbox.next::<Up>().expect("these are frames") {
+                come.push(up);
+            }
+        }
+        assert!(come == ups);
+    }
+
+    #[test]
+    fn a_frame_that_is_cut_short_never_comes() {
+        let bytes = written(&greeting());
+        for length in 0..bytes.len() {
+            assert_eq!(inbox(&bytes[..length]).next::<Greeting>(), Ok(None), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_too_long_is_refused_by_its_length() {
+        let bytes = (MOST_FRAME as u32 + 1).to_le_bytes();
+        assert_eq!(inbox(&bytes).next::<Up>(), Err(WireError::Long(MOST_FRAME + 1)));
+        let most = inbox(&(MOST_FRAME as u32).to_le_bytes()).next::<Up>();
+        assert_eq!(most, Ok(None), "as long as a frame may be");
+    }
+
+    #[test]
+    fn what_is_left_over_in_a_frame_is_an_error_and_stays_one() {
+        let mut bytes = written(&Up::Ready);
+        bytes[0] += 1;
+        bytes.push(0);
+        let mut inbox = inbox(&bytes);
+        for _ in 0..2 {
+            let error = inbox.next::<Up>().expect_err("a byte is left over").to_string();
+            assert!(error.ends_with("1 bytes are left over"), "{error}");
+        }
+        let empty = self::inbox(&[0; 4]).next::<Up>().expect_err("no value").to_string();
+        assert!(empty.starts_with("a frame cannot be read from 0 bytes"), "{empty}");
+    }
+
+    #[test]
+    fn what_cannot_be_written_leaves_the_frames_before_it() {
+        struct Refuses;
+        impl Serialize for Refuses {
+            fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+                Err(serde::ser::Error::custom("never"))
+            }
+        }
+        let mut bytes = written(&Up::Ready);
+        assert!(write_frame(&Refuses, &mut bytes).is_err());
+        assert_eq!(bytes, written(&Up::Ready));
+    }
+}

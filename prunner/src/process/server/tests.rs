@@ -1,0 +1,369 @@
+//! Workers that are only frames: what the parent answers to each, and what becomes of what they held.
+
+use super::*;
+use crate::{
+    Order,
+    broker::{Encoded, MemoryBroker, Read, Tasks, Watched, Write},
+    codec::Bytes,
+    process::wire::Inbox,
+};
+
+fn blob(task: &[u8]) -> Blob {
+    Blob { tasks: Tasks::one(task), ..Blob::default() }
+}
+
+/// A server with so many workers of two seats each, before a broker with these tasks.
+fn server(workers: usize, tasks: &[&[u8]]) -> (Server, Arc<dyn Broker>) {
+    let first = tasks.iter().map(|task| blob(task)).collect();
+    let broker: Arc<dyn Broker> =
+        Arc::new(MemoryBroker::new(Duration::from_secs(3600), Order::Fifo, first));
+    let mut server = Server::new(Arc::clone(&broker));
+    (0..workers).for_each(|line| server.open(line, 2));
+    (server, broker)
+}
+
+impl Server {
+    /// What a worker was told since it was last asked.
+    fn told(&mut self, line: usize) -> Vec<Down> {
+        let out = std::mem::take(self.outbox(line).expect("the line is open"));
+        let (mut from, mut inbox, mut told) = (&out[..], Inbox::default(), Vec::new());
+        while inbox.read_from(&mut from).expect("memory does not fail") > 0 {
+            while let Some(down) = inbox.next().expect("these are frames") {
+                told.push(down);
+            }
+        }
+        told
+    }
+
+    fn says(&mut self, line: usize, up: Up) {
+        self.handle(line, up).expect("it is within the protocol");
+    }
+
+    fn wants(&mut self, line: usize, seat: u16, tokens: &[u128]) {
+        let want = tokens.iter().copied().map(Token).collect();
+        self.says(line, Up::Step { seat, commit: None, want });
+    }
+
+    fn commits(&mut self, line: usize, seat: u16, commit: Commit) {
+        self.says(line, Up::Step { seat, commit: Some(commit), want: Vec::new() });
+    }
+
+    fn asks_for_lock(&mut self, line: usize, token: u128) {
+        self.says(line, Up::Lock { seat: 0, token: Token(token) });
+    }
+
+    fn is_over(&mut self) -> bool {
+        self.pump().expect("memory does not fail")
+    }
+
+    fn refuses(&mut self, line: usize, up: Up) -> String {
+        match self.handle(line, up) {
+            Err(ServeError::Protocol(why)) => why,
+            other => panic!("{other:?} instead of a breach of the protocol"),
+        }
+    }
+}
+
+fn now(broker: &Arc<dyn Broker>) -> Watched {
+    broker.watch(0, Duration::ZERO).expect("memory does not fail")
+}
+
+/// The tasks of the leases among what was told.
+fn leased(told: &[Down]) -> Vec<Vec<u8>> {
+    let leases = told.iter().flat_map(|down| match down {
+        Down::Leased { leases, .. } => leases.clone(),
+        _ => Vec::new(),
+    });
+    let tasks = leases.flat_map(|lease| {
+        let tasks = lease.blob.tasks.iter().map(|task| task.expect("it is whole").to_vec());
+        tasks.collect::<Vec<_>>()
+    });
+    tasks.collect()
+}
+
+fn write(version: u64) -> Write {
+    let value = Some(Encoded { type_name: "u64".into(), bytes: Bytes(vec![1]) });
+    Write { key: "k".into(), version, value }
+}
+
+fn read(token: u128) -> Up {
+    Up::Read { seat: 0, token: Token(token), key: "k".into(), known: 0 }
+}
+
+#[test]
+fn what_makes_no_sense_is_a_breach_of_the_protocol() {
+    let (mut server, _) = server(1, &[b"a"]);
+    for up in [Up::Ready, Up::Refused("no".into())] {
+        assert_eq!(server.refuses(0, up), "it says hello in the middle of a run");
+    }
+    let commit = || Some(Commit::new(Token(1)));
+    let unknown = [
+        Up::Posts { seat: 2, blobs: Vec::new() },
+        Up::Step { seat: 2, commit: None, want: Vec::new() },
+        Up::Step { seat: 2, commit: commit(), want: Vec::new() },
+        Up::Lock { seat: 2, token: Token(1) },
+        Up::Read { seat: 2, token: Token(1), key: "k".into(), known: 0 },
+        Up::Release { seat: 2, token: Token(1), why: Release::Crashed },
+    ];
+    for up in unknown {
+        assert_eq!(server.refuses(0, up), "it has no seat 2");
+    }
+    assert_eq!(server.refuses(1, Up::Lock { seat: 0, token: Token(1) }), "it has no seat 0");
+    assert_eq!(server.told(0), []);
+}
+
+#[test]
+fn nobody_wants_more_than_a_few_leases_at_once() {
+    let (mut server, _) = server(1, &[]);
+    let wants = |tokens: std::ops::Range<u128>| Up::Step {
+        seat: 0,
+        commit: None,
+        want: tokens.map(Token).collect(),
+    };
+    server.says(0, wants(0..MOST_WANTED as u128));
+    assert_eq!(server.refuses(0, wants(9..10)), "it asks before it was answered");
+}
+
+/// Worker 0 holds the lock and has read what worker 1 has written and not committed.
+fn commit_that_waits() -> (Server, Arc<dyn Broker>) {
+    let (mut server, broker) = server(2, &[b"a", b"b"]);
+    server.wants(0, 0, &[1]);
+    server.wants(1, 0, &[2]);
+    server.is_over();
+    server.asks_for_lock(0, 1);
+    server.says(0, read(1));
+    server.says(1, Up::Posts { seat: 0, blobs: vec![blob(b"ahead")] });
+    let commit =
+        Commit { writes: vec![write(0)], posts: vec![blob(b"with it")], ..Commit::new(Token(2)) };
+    server.commits(1, 0, commit);
+    server.told(0);
+    assert_eq!(leased(&server.told(1)), [b"b"]);
+    (server, broker)
+}
+
+#[test]
+fn a_commit_waits_for_the_lock_and_its_worker_for_the_commit() {
+    let (mut server, broker) = commit_that_waits();
+    assert!(!server.is_over());
+    assert_eq!(server.told(1), [], "it waits");
+    let again = Up::Step { seat: 0, commit: Some(Commit::new(Token(2))), want: Vec::new() };
+    assert_eq!(server.refuses(1, again), "it asks before it was answered");
+    server.commits(0, 0, Commit::new(Token(1)));
+    assert!(!server.is_over());
+    assert_eq!(server.told(1), [Down::Committed { seat: 0, token: Token(2) }]);
+    assert_eq!(now(&broker).queued, 2, "what was posted ahead of the commit, and with it");
+}
+
+#[test]
+fn who_dies_while_its_commit_waits_has_not_committed() {
+    let (mut server, broker) = commit_that_waits();
+    assert_eq!(server.close(1, "it was killed").expect("memory does not fail"), 0);
+    server.commits(0, 0, Commit::new(Token(1)));
+    server.wants(0, 0, &[3, 4]);
+    assert!(!server.is_over());
+    assert_eq!(
+        leased(&server.told(0)),
+        [b"b"],
+        "its task is back, and what it has posted is not there"
+    );
+    server.commits(0, 0, Commit::new(Token(3)));
+    assert!(server.is_over());
+    let outcome = broker.outcome().expect("memory does not fail");
+    assert_eq!((outcome.entries.len(), outcome.returned), (0, 1));
+}
+
+#[test]
+fn posts_belong_to_the_next_commit_of_their_seat_or_to_nothing() {
+    let (mut server, broker) = server(1, &[b"a", b"b"]);
+    server.wants(0, 0, &[1]);
+    server.wants(0, 1, &[2]);
+    server.is_over();
+    for (seat, task) in [(0, b"p"), (0, b"q"), (1, b"r")] {
+        server.says(0, Up::Posts { seat, blobs: vec![blob(task)] });
+    }
+    assert_eq!(now(&broker).queued, 0, "nothing is there before its commit");
+    server.commits(0, 0, Commit { posts: vec![blob(b"s")], ..Commit::new(Token(1)) });
+    assert_eq!(now(&broker).queued, 3);
+    server.commits(0, 0, Commit::new(Token(9)));
+    assert_eq!(server.told(0).last(), Some(&Down::Lost { seat: 0, token: Token(9) }));
+    server.close(0, "it was killed").expect("memory does not fail");
+    server.open(0, 2);
+    server.wants(0, 0, &[10, 11]);
+    server.wants(0, 1, &[12, 13]);
+    server.is_over();
+    assert_eq!(leased(&server.told(0)), [b"p", b"q", b"s", b"b"], "all but r");
+}
+
+#[test]
+fn the_second_lease_of_a_dead_worker_was_not_started() {
+    let (mut server, broker) = server(1, &[b"a", b"b"]);
+    server.wants(0, 0, &[1, 2]);
+    server.is_over();
+    assert_eq!(leased(&server.told(0)), [b"a", b"b"]);
+    server.close(0, "it was killed").expect("memory does not fail");
+    let Ok(Step::Leased(leases, _)) = broker.step(None, &[Token(3), Token(4)]) else {
+        panic!("both are back");
+    };
+    let suspect: Vec<_> = leases.iter().map(|it| (it.blob.suspect, it.blob.attempt)).collect();
+    assert_eq!(suspect, [(false, 0), (true, 1)]);
+}
+
+#[test]
+fn a_lease_that_was_given_back_goes_to_who_has_none() {
+    let (mut server, _) = server(2, &[b"a", b"b"]);
+    server.wants(0, 0, &[1, 2]);
+    server.is_over();
+    server.wants(1, 0, &[3]);
+    server.is_over();
+    assert!(server.told(0).contains(&Down::Wanted { tasks: true, lock: false }));
+    assert_eq!((server.told(1), server.idle_seats()), (vec![], 1));
+    // Not one that it does not have.
+    server.says(0, Up::Release { seat: 0, token: Token(7), why: Release::Shutdown });
+    server.says(0, Up::Release { seat: 0, token: Token(2), why: Release::Shutdown });
+    server.is_over();
+    assert_eq!((leased(&server.told(1)), server.idle_seats()), (vec![b"b".to_vec()], 0));
+    assert!(server.holds_leases(0) && server.holds_leases(1));
+}
+
+#[test]
+fn the_lock_is_given_in_the_order_of_the_questions() {
+    let (mut server, _) = server(3, &[b"a", b"b", b"c"]);
+    for line in 0..3 {
+        server.wants(line, 0, &[line as u128 + 1]);
+    }
+    server.is_over();
+    for line in [1, 2, 0] {
+        server.told(line);
+        server.asks_for_lock(line, line as u128 + 1);
+    }
+    let held = Down::Lock { seat: 0, lock: Lock::Held };
+    for line in [1, 2, 0] {
+        server.is_over();
+        for other in 0..3 {
+            let told = server.told(other);
+            assert_eq!(told.contains(&held), other == line, "worker {other}: {told:?}");
+        }
+        // What ends the lease lets the lock go, whatever it was.
+        match line {
+            1 => server.commits(line, 0, Commit::new(Token(2))),
+            2 => _ = server.close(line, "it was killed").expect("memory does not fail"),
+            _ => {}
+        }
+        if line == 2 {
+            server.open(line, 2);
+        }
+    }
+    server.asks_for_lock(1, 2);
+    assert_eq!(server.told(1), [Down::Lock { seat: 0, lock: Lock::Lost }]);
+}
+
+#[test]
+fn that_others_wait_is_told_once_a_commit() {
+    let (mut server, _) = server(2, &[b"a"]);
+    server.wants(0, 0, &[1]);
+    server.is_over();
+    server.told(0);
+    server.wants(1, 0, &[2]);
+    let wanted = [Down::Wanted { tasks: true, lock: false }];
+    for expected in [&wanted[..], &[], &[]] {
+        server.is_over();
+        assert_eq!(server.told(0), expected);
+        assert_eq!(server.told(1), [], "who has no tasks is not asked for any");
+    }
+    let keep = Some(Lease { token: Token(3), blob: blob(b"a") });
+    server.commits(0, 0, Commit { keep, ..Commit::new(Token(1)) });
+    for expected in [&[Down::Committed { seat: 0, token: Token(1) }, wanted[0].clone()][..], &[]] {
+        server.is_over();
+        assert_eq!(server.told(0), expected);
+    }
+}
+
+#[test]
+fn a_second_lease_comes_only_where_nobody_has_none() {
+    let (mut server, broker) = server(2, &[b"a", b"b", b"c"]);
+    server.set_reserve(1);
+    server.wants(0, 0, &[1, 2]);
+    server.is_over();
+    assert_eq!(
+        leased(&server.told(0)),
+        [b"a", b"b"],
+        "one is left for a worker that could be started"
+    );
+    server.set_reserve(0);
+    server.wants(1, 0, &[3]);
+    server.is_over();
+    assert_eq!((leased(&server.told(1)), now(&broker).queued), (vec![b"c".to_vec()], 0));
+}
+
+#[test]
+fn a_drain_gives_out_nothing_more() {
+    let (mut server, broker) = server(2, &[b"a", b"b"]);
+    server.wants(0, 0, &[1]);
+    server.is_over();
+    server.told(0);
+    server.drain();
+    server.wants(1, 0, &[2]);
+    server.commits(0, 0, Commit::new(Token(1)));
+    assert!(!server.is_over());
+    assert_eq!(server.told(0), [Down::Drain, Down::Committed { seat: 0, token: Token(1) }]);
+    assert_eq!((server.told(1), now(&broker).queued), (vec![Down::Drain], 1));
+}
+
+#[test]
+fn what_is_read_and_renewed_is_answered() {
+    let (mut server, _) = server(1, &[b"a"]);
+    server.wants(0, 0, &[1]);
+    server.is_over();
+    server.told(0);
+    server.says(0, read(5));
+    server.says(0, Up::Renew(vec![Token(1)]));
+    server.says(0, Up::Renew(vec![Token(1), Token(5)]));
+    let told = [Down::Read { seat: 0, read: Read::Lost }, Down::Gone(vec![Token(5)])];
+    assert_eq!(server.told(0), told);
+    server.says(0, Up::Broken("first".into()));
+    server.says(0, Up::Broken("second".into()));
+    assert_eq!(server.take_broken().as_deref(), Some("first"));
+}
+
+#[test]
+fn a_stale_write_is_told_and_its_lease_stays() {
+    let (mut server, _) = server(1, &[b"a"]);
+    server.wants(0, 0, &[1]);
+    server.is_over();
+    server.told(0);
+    server.commits(0, 0, Commit { writes: vec![write(4)], ..Commit::new(Token(1)) });
+    let told = server.told(0);
+    let [Down::Conflict { seat: 0, token: Token(1), conflict }] = &told[..] else {
+        panic!("{told:?}")
+    };
+    assert_eq!((conflict.entries.len(), conflict.entries[0].version), (1, 0));
+    server.commits(0, 0, Commit { writes: vec![write(0)], ..Commit::new(Token(1)) });
+    assert_eq!(server.told(0), [Down::Committed { seat: 0, token: Token(1) }]);
+    assert!(server.is_over());
+}
+
+/// Also one that claims to have killed as many as can be counted.
+#[test]
+fn a_task_that_kills_its_workers_is_called_what_they_have_called_it() {
+    let (mut server, broker) = server(1, &[b"a"]);
+    server.wants(0, 0, &[1]);
+    server.is_over();
+    let deadly = |crashes, task| Blob { suspect: true, crashes, ..blob(task) };
+    let posts = vec![deadly(1, b"once"), deadly(u32::MAX, b"always")];
+    server.commits(0, 0, Commit { posts, ..Commit::new(Token(1)) });
+    for token in [2, 3, 4] {
+        server.wants(0, 0, &[token]);
+        server.is_over();
+        let label = format!("task {token}");
+        server.says(0, Up::Suspect { token: Token(token), label, data: None });
+        server.close(0, "it was killed").expect("memory does not fail");
+        server.open(0, 1);
+    }
+    assert!(server.is_over());
+    assert_eq!(now(&broker).crashed, 2);
+    let mut killers = server.into_killers();
+    killers.sort_by(|a, b| a.task.cmp(&b.task));
+    let names: Vec<_> =
+        killers.iter().map(|it| (&it.task[..], it.dead, it.failure.label())).collect();
+    assert_eq!(names, [(&b"always"[..], 1, "task 3"), (b"once", 1, "task 4")]);
+}
