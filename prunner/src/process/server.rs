@@ -34,6 +34,8 @@ pub(crate) struct Server {
     /// What tasks are called that have killed a worker when they were alone.
     killers: HashMap<Vec<u8>, Killer>,
     broken: Option<String>,
+    /// How often workers have committed.
+    commits: u64,
 }
 
 /// A task that has killed a worker when it was alone.
@@ -63,8 +65,6 @@ struct Line {
     told: (bool, bool),
     /// The task that it runs by itself, as it calls it.
     suspect: Option<(Token, String, Option<String>)>,
-    /// How often it has committed.
-    commits: u64,
 }
 
 #[derive(Default)]
@@ -136,6 +136,7 @@ impl Server {
             reserve: 0,
             killers: HashMap::new(),
             broken: None,
+            commits: 0,
         }
     }
 
@@ -146,13 +147,12 @@ impl Server {
         }
         let seats = (0..seats).map(|_| Seat::default()).collect();
         self.lines[line] =
-            Some(Line { seats, out: Vec::new(), told: (false, false), suspect: None, commits: 0 });
+            Some(Line { seats, out: Vec::new(), told: (false, false), suspect: None });
     }
 
-    /// Closes the line to a worker that has died, or ended. What it had goes back. Returns how often it
-    /// had committed.
-    pub(crate) fn close(&mut self, line: usize, how: &str) -> Result<u64, BrokerError> {
-        let Some(closed) = self.lines.get_mut(line).and_then(Option::take) else { return Ok(0) };
+    /// Closes the line to a worker that has died, or ended. What it had goes back.
+    pub(crate) fn close(&mut self, line: usize, how: &str) -> Result<(), BrokerError> {
+        let Some(closed) = self.lines.get_mut(line).and_then(Option::take) else { return Ok(()) };
         self.idle.retain(|place| place.line != line);
         for seat in &closed.seats {
             for (at, lease) in seat.leases.iter().enumerate() {
@@ -167,7 +167,7 @@ impl Server {
                 self.broker.release(*token, Release::Shutdown)?;
             }
         }
-        Ok(closed.commits)
+        Ok(())
     }
 
     /// Remembers what a task is called that was alone when its worker died.
@@ -207,6 +207,11 @@ impl Server {
     /// Whether workers have nothing to do, or could be started.
     pub(crate) fn is_hungry(&self) -> bool {
         !self.idle.is_empty() || self.reserve > 0
+    }
+
+    /// How often workers have committed, those that have died since included.
+    pub(crate) fn commits(&self) -> u64 {
+        self.commits
     }
 
     /// Whether a worker has any leases.
@@ -361,9 +366,9 @@ impl Server {
                     mine.leases.push_front(Held::of(&keep));
                 }
                 log_dead(&commit.dead);
+                self.commits += 1;
                 if let Some(line) = &mut self.lines[line] {
                     line.told = (false, false);
-                    line.commits += 1;
                 }
                 Down::Committed { seat, token }
             }
