@@ -128,7 +128,7 @@ impl Figures {
         let told = |text| ended.output.matches(text).count();
         self.runs += 1;
         self.at_work += told(" has died: ");
-        self.before_hello += told(" ended before it said hello: ");
+        self.before_hello += told(" has died before it said hello: ");
         self.silent += told(" has said nothing for ");
     }
 }
@@ -165,7 +165,7 @@ fn kill_workers(
     let mut process = scene.start();
     let session = process.pid();
     let until = figures.kills() + most;
-    let pace = Duration::from_millis([4, 8, 15, 30][random.below(4) as usize]);
+    let pace = Duration::from_millis([8, 8, 15, 30][random.below(4) as usize]);
     while figures.kills() < until && !process.has_ended() {
         a_moment(random, pace);
         let mut workers = Worker::all_of(session);
@@ -187,6 +187,16 @@ fn kill_workers(
 #[track_caller]
 fn tell(figures: &Figures, start: Instant, wrong: &[String]) {
     println!("{figures}; {:.1} s", start.elapsed().as_secs_f64());
+    for wrong in wrong {
+        let why = wrong
+            .lines()
+            .filter(|line| line.starts_with("error: ") || line.starts_with("verdict: "));
+        println!(
+            "wrong: {}\n  {}",
+            wrong.lines().next().unwrap_or_default(),
+            why.collect::<Vec<_>>().join("\n  ")
+        );
+    }
     let runs = figures.runs;
     assert!(wrong.is_empty(), "{} of {runs} runs went wrong, first: {}", wrong.len(), wrong[0]);
 }
