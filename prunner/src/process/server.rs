@@ -63,8 +63,6 @@ struct Line {
     out: Vec<u8>,
     /// Whether it knows that others wait for tasks, and for the lock, and has not committed since.
     told: (bool, bool),
-    /// The task that it runs by itself, as it calls it.
-    suspect: Option<(Token, String, Option<String>)>,
 }
 
 #[derive(Default)]
@@ -84,15 +82,41 @@ struct Seat {
 /// A lease of a seat.
 struct Held {
     token: Token,
-    /// The task of a blob that may be deadly, and how many workers it has killed.
-    suspect: Option<(Vec<u8>, u32)>,
+    suspect: Option<Suspect>,
+}
+
+/// The task of a blob that may be deadly.
+struct Suspect {
+    task: Vec<u8>,
+    /// How many workers it has killed.
+    crashes: u32,
+    /// What its worker calls it, from the moment on in which it begins with it.
+    name: Option<(String, Option<String>)>,
 }
 
 impl Held {
     fn of(lease: &Lease) -> Self {
         let blob = &lease.blob;
         let task = blob.tasks.iter().next().and_then(Result::ok).filter(|_| blob.suspect);
-        Self { token: lease.token, suspect: task.map(|task| (task.to_vec(), blob.crashes)) }
+        let suspect =
+            |task: &[u8]| Suspect { task: task.to_vec(), crashes: blob.crashes, name: None };
+        Self { token: lease.token, suspect: task.map(suspect) }
+    }
+
+    /// The lease that goes on when this one is committed: its task goes on running.
+    fn kept(self, keep: &Lease) -> Self {
+        let name = self.suspect.and_then(|suspect| suspect.name);
+        let mut kept = Self::of(keep);
+        if let Some(suspect) = &mut kept.suspect {
+            suspect.name = name;
+        }
+        kept
+    }
+
+    /// Whether its worker may have died of it. Of a suspect the worker says so before it begins: one that
+    /// was killed before that, by whomever, says nothing about the task.
+    fn may_be_deadly(&self) -> bool {
+        self.suspect.as_ref().is_none_or(|suspect| suspect.name.is_some())
     }
 }
 
@@ -146,8 +170,7 @@ impl Server {
             self.lines.resize_with(line + 1, || None);
         }
         let seats = (0..seats).map(|_| Seat::default()).collect();
-        self.lines[line] =
-            Some(Line { seats, out: Vec::new(), told: (false, false), suspect: None });
+        self.lines[line] = Some(Line { seats, out: Vec::new(), told: (false, false) });
     }
 
     /// Closes the line to a worker that has died, or ended. What it had goes back.
@@ -157,9 +180,12 @@ impl Server {
         for seat in &closed.seats {
             for (at, lease) in seat.leases.iter().enumerate() {
                 // It ran the first of them; it has not even started the others.
-                let why = if at == 0 { Release::Crashed } else { Release::Shutdown };
+                let why = match at == 0 && lease.may_be_deadly() {
+                    true => Release::Crashed,
+                    false => Release::Shutdown,
+                };
                 if why == Release::Crashed {
-                    self.note_suspect(lease, closed.suspect.as_ref(), line, how);
+                    self.note_suspect(lease, line, how);
                 }
                 self.broker.release(lease.token, why)?;
             }
@@ -171,18 +197,9 @@ impl Server {
     }
 
     /// Remembers what a task is called that was alone when its worker died.
-    fn note_suspect(
-        &mut self,
-        lease: &Held,
-        suspect: Option<&(Token, String, Option<String>)>,
-        worker: usize,
-        how: &str,
-    ) {
-        let Some((task, crashes)) = &lease.suspect else { return };
-        let (label, data) = match suspect {
-            Some((token, label, data)) if *token == lease.token => (label.clone(), data.clone()),
-            _ => ("a task".to_string(), None),
-        };
+    fn note_suspect(&mut self, lease: &Held, worker: usize, how: &str) {
+        let Some(Suspect { task, crashes, name }) = &lease.suspect else { return };
+        let (label, data) = name.clone().unwrap_or_default();
         // Saturating: the count came from a worker.
         let crashes = crashes.saturating_add(1);
         let cause = Cause::text(format!("killed its worker {crashes} times: {how}"));
@@ -318,8 +335,11 @@ impl Server {
                 Ok(())
             }
             Up::Suspect { token, label, data } => {
-                if let Some(line) = &mut self.lines[from] {
-                    line.suspect = Some((token, label, data));
+                let seats = self.lines[from].iter_mut().flat_map(|line| &mut line.seats);
+                let mut leases = seats.flat_map(|seat| &mut seat.leases);
+                let lease = leases.find(|lease| lease.token == token);
+                if let Some(suspect) = lease.and_then(|lease| lease.suspect.as_mut()) {
+                    suspect.name = Some((label, data));
                 }
                 Ok(())
             }
@@ -361,9 +381,14 @@ impl Server {
                 Down::Lost { seat, token }
             }
             Step::Leased(..) | Step::Empty(_) | Step::Done => {
-                mine.leases.retain(|lease| lease.token != token);
+                let at = mine.leases.iter().position(|lease| lease.token == token);
+                let ended = at.and_then(|at| mine.leases.remove(at));
                 if let Some(keep) = commit.keep {
-                    mine.leases.push_front(Held::of(&keep));
+                    let kept = match ended {
+                        Some(ended) => ended.kept(&keep),
+                        None => Held::of(&keep),
+                    };
+                    mine.leases.push_front(kept);
                 }
                 log_dead(&commit.dead);
                 self.commits += 1;
