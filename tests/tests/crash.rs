@@ -165,6 +165,7 @@ fn kill_workers(
     let mut process = scene.start();
     let session = process.pid();
     let until = figures.kills() + most;
+    // Faster, and 30 workers in a row may die before any has got anything done: that ends a run.
     let pace = Duration::from_millis([8, 8, 15, 30][random.below(4) as usize]);
     while figures.kills() < until && !process.has_ended() {
         a_moment(random, pace);
