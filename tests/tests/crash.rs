@@ -266,10 +266,13 @@ fn workers_end_with_their_parent() {
         let mut process = scene.start();
         let session = process.pid();
         a_moment(&mut random, Duration::from_millis(80));
-        // A worker that is stopped cannot read that its parent is gone.
+        // A worker that is stopped cannot read that its parent is gone. One that is stopped before it has
+        // even begun with `main` is beyond all help until it goes on.
         let stopped = random.one_in(4) && {
             let workers = Worker::all_of(session);
-            workers.first().is_some_and(|worker| worker.signal(libc::SIGSTOP))
+            let mut grown =
+                workers.iter().filter(|it| it.doing().is_some_and(|it| it != Doing::Starting));
+            grown.next().is_some_and(|worker| worker.signal(libc::SIGSTOP))
         };
         workers += Worker::all_of(session).len();
         process.kill();
