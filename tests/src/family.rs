@@ -75,18 +75,18 @@ impl Worker {
         let pids: Vec<u32> = children
             .flat_map(|it| it.split_whitespace().flat_map(str::parse).collect::<Vec<_>>())
             .collect();
-        pids.into_iter().filter_map(|pid| Self::open(pid, parent)).collect()
+        pids.into_iter().filter_map(|pid| Self::open(pid, |it| it.parent == parent)).collect()
     }
 
-    /// The process behind a number, if it is a child of `parent` and alive.
-    fn open(pid: u32, parent: u32) -> Option<Self> {
+    /// The process behind a number, if it is the right one and alive.
+    fn open(pid: u32, is_right: impl Fn(&Stat) -> bool) -> Option<Self> {
         // SAFETY: pidfd_open(2) takes two integers.
         let handle = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
         let handle = i32::try_from(handle).ok().filter(|handle| *handle >= 0)?;
         // SAFETY: the kernel has just opened it for us.
         let handle = unsafe { OwnedFd::from_raw_fd(handle) };
         let stat = Stat::of(pid)?;
-        (stat.parent == parent && !stat.is_over()).then_some(Self { pid, handle })
+        (is_right(&stat) && !stat.is_over()).then_some(Self { pid, handle })
     }
 
     /// What it is doing; `None` if it has ended.
@@ -134,10 +134,9 @@ pub fn wait_until_gone(session: u32, limit: Duration) -> Duration {
         if elapsed > limit {
             let seen = left.iter().map(|pid| fs::read_to_string(format!("/proc/{pid}/stat")));
             let seen: Vec<_> = seen.flatten().collect();
-            for pid in left {
-                // SAFETY: kill(2) takes two integers; the process is of a session that this test began.
-                let _ = unsafe { libc::kill(pid as libc::pid_t, libc::SIGKILL) };
-            }
+            let left =
+                left.into_iter().filter_map(|pid| Worker::open(pid, |it| it.session == session));
+            left.for_each(|left| _ = left.signal(libc::SIGKILL));
             panic!("processes are left after {limit:?}: {seen:?}");
         }
         // Nobody tells of the end of a process that is not a child.

@@ -128,7 +128,7 @@ impl Figures {
         let told = |text| ended.output.matches(text).count();
         self.runs += 1;
         self.at_work += told(" has died: ");
-        self.before_hello += told(" ended before it said hello: ");
+        self.before_hello += told(" has died before it said hello: ");
         self.silent += told(" has said nothing for ");
     }
 }
@@ -165,7 +165,8 @@ fn kill_workers(
     let mut process = scene.start();
     let session = process.pid();
     let until = figures.kills() + most;
-    let pace = Duration::from_millis([4, 8, 15, 30][random.below(4) as usize]);
+    // Faster, and 30 workers in a row may die before any has got anything done: that ends a run.
+    let pace = Duration::from_millis([8, 8, 15, 30][random.below(4) as usize]);
     while figures.kills() < until && !process.has_ended() {
         a_moment(random, pace);
         let mut workers = Worker::all_of(session);
@@ -187,6 +188,16 @@ fn kill_workers(
 #[track_caller]
 fn tell(figures: &Figures, start: Instant, wrong: &[String]) {
     println!("{figures}; {:.1} s", start.elapsed().as_secs_f64());
+    for wrong in wrong {
+        let why = wrong
+            .lines()
+            .filter(|line| line.starts_with("error: ") || line.starts_with("verdict: "));
+        println!(
+            "wrong: {}\n  {}",
+            wrong.lines().next().unwrap_or_default(),
+            why.collect::<Vec<_>>().join("\n  ")
+        );
+    }
     let runs = figures.runs;
     assert!(wrong.is_empty(), "{} of {runs} runs went wrong, first: {}", wrong.len(), wrong[0]);
 }
@@ -255,10 +266,13 @@ fn workers_end_with_their_parent() {
         let mut process = scene.start();
         let session = process.pid();
         a_moment(&mut random, Duration::from_millis(80));
-        // A worker that is stopped cannot read that its parent is gone.
+        // A worker that is stopped cannot read that its parent is gone. One that is stopped before it has
+        // even begun with `main` is beyond all help until it goes on.
         let stopped = random.one_in(4) && {
             let workers = Worker::all_of(session);
-            workers.first().is_some_and(|worker| worker.signal(libc::SIGSTOP))
+            let mut grown =
+                workers.iter().filter(|it| it.doing().is_some_and(|it| it != Doing::Starting));
+            grown.next().is_some_and(|worker| worker.signal(libc::SIGSTOP))
         };
         workers += Worker::all_of(session).len();
         process.kill();

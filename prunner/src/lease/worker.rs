@@ -95,6 +95,12 @@ where
     fn work_on_lease(&mut self, desk: &Desk<R::Task>) -> bool {
         let mut slice = Slice::begin();
         let mut state = desk.lock();
+        if state.is_suspect()
+            && let Some(token) = state.token
+        {
+            // Reading it may be what kills. What it is called follows when that is known.
+            self.office.link.suspect(token, "a task", None);
+        }
         loop {
             if state.lost || state.must_end() || slice.is_over(desk, &mut state) {
                 break;

@@ -123,7 +123,7 @@ fn act(
     let is_open = server.outbox(line).is_some();
     match what % 8 {
         0 if !is_open => server.open(line, u16::from(number) / LINES as u16 % 3 + 1),
-        1 => _ = server.close(line, "it has died").expect("memory does not fail"),
+        1 => server.close(line, "it has died").expect("memory does not fail"),
         2 => {
             if server.pump().ok()? {
                 let step = broker.step(None, &[Token::random()]).expect("memory does not fail");

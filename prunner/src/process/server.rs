@@ -34,6 +34,8 @@ pub(crate) struct Server {
     /// What tasks are called that have killed a worker when they were alone.
     killers: HashMap<Vec<u8>, Killer>,
     broken: Option<String>,
+    /// How often workers have committed.
+    commits: u64,
 }
 
 /// A task that has killed a worker when it was alone.
@@ -64,10 +66,6 @@ struct Line {
     /// Whether it knows that others wait for tasks, and for the lock, and has neither committed since nor
     /// got another lease.
     told: (bool, bool),
-    /// The task that it runs by itself, as it calls it.
-    suspect: Option<(Token, String, Option<String>)>,
-    /// How often it has committed.
-    commits: u64,
 }
 
 #[derive(Default)]
@@ -87,18 +85,43 @@ struct Seat {
 /// A lease of a seat.
 struct Held {
     token: Token,
-    /// The task of a blob that may be deadly, and how many workers it has killed.
-    suspect: Option<(Vec<u8>, u32)>,
+    suspect: Option<Suspect>,
     /// Whether all of it was run: its commit has come, and could not be applied yet.
     ended: bool,
+}
+
+/// The task of a blob that may be deadly.
+struct Suspect {
+    task: Vec<u8>,
+    /// How many workers it has killed.
+    crashes: u32,
+    /// What its worker calls it, from the moment on in which it begins with it.
+    name: Option<(String, Option<String>)>,
 }
 
 impl Held {
     fn of(lease: &Lease) -> Self {
         let blob = &lease.blob;
         let task = blob.tasks.iter().next().and_then(Result::ok).filter(|_| blob.suspect);
-        let suspect = task.map(|task| (task.to_vec(), blob.crashes));
-        Self { token: lease.token, suspect, ended: false }
+        let suspect =
+            |task: &[u8]| Suspect { task: task.to_vec(), crashes: blob.crashes, name: None };
+        Self { token: lease.token, suspect: task.map(suspect), ended: false }
+    }
+
+    /// The lease that goes on when this one is committed: its task goes on running.
+    fn kept(self, keep: &Lease) -> Self {
+        let name = self.suspect.and_then(|suspect| suspect.name);
+        let mut kept = Self::of(keep);
+        if let Some(suspect) = &mut kept.suspect {
+            suspect.name = name;
+        }
+        kept
+    }
+
+    /// Whether its worker may have died of it. Of a suspect the worker says so before it begins: one that
+    /// was killed before that, by whomever, says nothing about the task.
+    fn may_be_deadly(&self) -> bool {
+        self.suspect.as_ref().is_none_or(|suspect| suspect.name.is_some())
     }
 }
 
@@ -142,6 +165,7 @@ impl Server {
             reserve: 0,
             killers: HashMap::new(),
             broken: None,
+            commits: 0,
         }
     }
 
@@ -151,28 +175,24 @@ impl Server {
             self.lines.resize_with(line + 1, || None);
         }
         let seats = (0..seats).map(|_| Seat::default()).collect();
-        self.lines[line] = Some(Line {
-            seats,
-            asked: false,
-            out: Vec::new(),
-            told: (false, false),
-            suspect: None,
-            commits: 0,
-        });
+        self.lines[line] =
+            Some(Line { seats, asked: false, out: Vec::new(), told: (false, false) });
     }
 
-    /// Closes the line to a worker that has died, or ended. What it had goes back. Returns how often it
-    /// had committed.
-    pub(crate) fn close(&mut self, line: usize, how: &str) -> Result<u64, BrokerError> {
-        let Some(closed) = self.lines.get_mut(line).and_then(Option::take) else { return Ok(0) };
+    /// Closes the line to a worker that has died, or ended. What it had goes back.
+    pub(crate) fn close(&mut self, line: usize, how: &str) -> Result<(), BrokerError> {
+        let Some(closed) = self.lines.get_mut(line).and_then(Option::take) else { return Ok(()) };
         self.idle.retain(|place| place.line != line);
         for seat in &closed.seats {
             // It ran the first of them that has not ended; it has not even started those behind it.
             let running = seat.leases.iter().position(|lease| !lease.ended);
             for (at, lease) in seat.leases.iter().enumerate() {
-                let why = if Some(at) == running { Release::Crashed } else { Release::Shutdown };
+                let why = match Some(at) == running && lease.may_be_deadly() {
+                    true => Release::Crashed,
+                    false => Release::Shutdown,
+                };
                 if why == Release::Crashed {
-                    self.note_suspect(lease, closed.suspect.as_ref(), line, how);
+                    self.note_suspect(lease, line, how);
                 }
                 self.broker.release(lease.token, why)?;
             }
@@ -180,22 +200,13 @@ impl Server {
                 self.broker.release(*token, Release::Shutdown)?;
             }
         }
-        Ok(closed.commits)
+        Ok(())
     }
 
     /// Remembers what a task is called that was alone when its worker died.
-    fn note_suspect(
-        &mut self,
-        lease: &Held,
-        suspect: Option<&(Token, String, Option<String>)>,
-        worker: usize,
-        how: &str,
-    ) {
-        let Some((task, crashes)) = &lease.suspect else { return };
-        let (label, data) = match suspect {
-            Some((token, label, data)) if *token == lease.token => (label.clone(), data.clone()),
-            _ => ("a task".to_string(), None),
-        };
+    fn note_suspect(&mut self, lease: &Held, worker: usize, how: &str) {
+        let Some(Suspect { task, crashes, name }) = &lease.suspect else { return };
+        let (label, data) = name.clone().unwrap_or_default();
         // Saturating: the count came from a worker.
         let crashes = crashes.saturating_add(1);
         let cause = Cause::text(format!("killed its worker {crashes} times: {how}"));
@@ -230,6 +241,11 @@ impl Server {
     /// Those whose workers have started just now.
     fn unasked(&self) -> usize {
         self.lines.iter().flatten().filter(|line| !line.asked).map(|line| line.seats.len()).sum()
+    }
+
+    /// How often workers have committed, those that have died since included.
+    pub(crate) fn commits(&self) -> u64 {
+        self.commits
     }
 
     /// Whether a worker has any leases.
@@ -339,8 +355,11 @@ impl Server {
                 Ok(())
             }
             Up::Suspect { token, label, data } => {
-                if let Some(line) = &mut self.lines[from] {
-                    line.suspect = Some((token, label, data));
+                let seats = self.lines[from].iter_mut().flat_map(|line| &mut line.seats);
+                let mut leases = seats.flat_map(|seat| &mut seat.leases);
+                let lease = leases.find(|lease| lease.token == token);
+                if let Some(suspect) = lease.and_then(|lease| lease.suspect.as_mut()) {
+                    suspect.name = Some((label, data));
                 }
                 Ok(())
             }
@@ -388,14 +407,19 @@ impl Server {
                 Down::Lost { seat, token }
             }
             Step::Leased(..) | Step::Empty(_) | Step::Done => {
-                mine.leases.retain(|lease| lease.token != token);
+                let at = mine.leases.iter().position(|lease| lease.token == token);
+                let ended = at.and_then(|at| mine.leases.remove(at));
                 if let Some(keep) = commit.keep {
-                    mine.leases.push_front(Held::of(&keep));
+                    let kept = match ended {
+                        Some(ended) => ended.kept(&keep),
+                        None => Held::of(&keep),
+                    };
+                    mine.leases.push_front(kept);
                 }
                 log_dead(&commit.dead);
+                self.commits += 1;
                 if let Some(line) = &mut self.lines[line] {
                     line.told = (false, false);
-                    line.commits += 1;
                 }
                 Down::Committed { seat, token }
             }

@@ -54,10 +54,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a worker takes to end when there is nothing left to do.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// So often a worker may end before it has said hello, one after the other, until its place stays
-/// empty.
-const MOST_FALSE_STARTS: u32 = 3;
-
 pub(super) struct Supervisor {
     plan: Plan,
     broker: Arc<dyn Broker>,
@@ -68,10 +64,10 @@ pub(super) struct Supervisor {
     clock: Arc<HeardClock>,
     ticker: Ticker,
     places: Vec<Place>,
-    /// How many workers have died one after the other without any progress.
+    /// How many workers have died one after the other while none of them all has got anything done.
     deaths: u32,
-    /// Tasks that had been dead-lettered at the last death: that is progress, too.
-    crashed: u64,
+    /// What there was at the last death: commits, and tasks that have died with their workers.
+    progress: (u64, u64),
     failed: Option<Failed>,
     phase: Phase,
     renewed: Instant,
@@ -84,7 +80,6 @@ pub(super) struct Supervisor {
 struct Place {
     process: Option<WorkerProcess>,
     ever: bool,
-    false_starts: u32,
     given_up: bool,
 }
 
@@ -118,7 +113,7 @@ impl Supervisor {
             ticker: Ticker::new(),
             places,
             deaths: 0,
-            crashed: 0,
+            progress: (0, 0),
             failed: None,
             phase: Phase::Going,
             renewed: Instant::now(),
@@ -277,7 +272,6 @@ impl Supervisor {
                     None => return Ok(()),
                     Some(Up::Ready) => {
                         process.stage = Stage::Ready;
-                        self.places[number].false_starts = 0;
                         self.server.open(number, self.plan.seats);
                     }
                     Some(Up::Refused(why)) => return self.refused(why),
@@ -312,20 +306,29 @@ impl Supervisor {
         for mut pipe in pipes {
             pipe.pass_on(&prefix);
         }
+        let exited = status.as_ref().is_ok_and(|status| status.code().is_some());
         let how = status.map_or_else(|error| error.to_string(), how);
-        let commits = self.server.close(number, &how);
+        let closed = self.server.close(number, &how);
         if self.phase != Phase::Going || self.failed.is_some() {
             log::debug!("worker process {number} (pid {pid}) has ended: {how}");
             return;
         }
-        if stage != Stage::Ready {
-            return self.false_start(number, &how, killed);
+        if let Err(error) = closed {
+            return self.fail(Failed::Workers(error.to_string()));
         }
-        log::warn!("worker process {number} (pid {pid}) has died: {how}; another takes its place");
+        let young = stage != Stage::Ready;
+        if young && (exited || killed) {
+            return self.give_up(number, &how, killed);
+        }
+        // One that was killed while it started is like any other: that says nothing about the next.
+        let when = if young { " before it said hello" } else { "" };
+        log::warn!(
+            "worker process {number} (pid {pid}) has died{when}: {how}; another takes its place"
+        );
         let crashed = self.broker.watch(0, Duration::ZERO).map_or(0, |it| it.crashed);
-        let progress = commits.is_ok_and(|commits| commits > 0) || crashed > self.crashed;
-        self.crashed = crashed;
-        self.deaths = if progress { 0 } else { self.deaths + 1 };
+        let progress = (self.server.commits(), crashed);
+        self.deaths = if progress == self.progress { self.deaths + 1 } else { 1 };
+        self.progress = progress;
         let most = 30.max(5 * self.plan.workers as u32);
         if self.deaths > most {
             let text = format!(
@@ -337,18 +340,13 @@ impl Supervisor {
         }
     }
 
-    /// A worker has ended before it said hello.
-    fn false_start(&mut self, number: usize, how: &str, killed: bool) {
-        let place = &mut self.places[number];
-        place.false_starts += 1;
+    /// A worker has ended by itself before it said hello, or never said it: the next one would, too.
+    fn give_up(&mut self, number: usize, how: &str, killed: bool) {
         let mut text = format!("worker process {number} ended before it said hello: {how}");
         if killed {
             let _ = write!(text, ", after {} s", PATIENCE.as_secs());
         }
-        if place.false_starts < MOST_FALSE_STARTS && !killed && !how.starts_with("exit") {
-            log::warn!("{text}; once more");
-            return;
-        }
+        let place = &mut self.places[number];
         place.given_up = true;
         text += "; main must call prunner::worker_entry::<R>() before anything else, R being the type of \
                  the runner";

@@ -98,7 +98,8 @@ pub(crate) enum Up {
     Renew(Vec<Token>),
     /// Gives back a lease that was not started.
     Release { seat: u16, token: Token, why: Release },
-    /// About to run a task that may have killed a worker: what to call it if it does so again.
+    /// About to read, then to run a task that may have killed a worker: what to call it if it does so
+    /// again. A worker that dies before the first of these has not died of the task.
     Suspect { token: Token, label: String, data: Option<String> },
     /// The dict cannot be made whole.
     Broken(String),

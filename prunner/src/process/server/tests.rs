@@ -44,7 +44,7 @@ impl Server {
         self.says(line, Up::Step { seat, commit: None, want });
     }
 
-    fn commits(&mut self, line: usize, seat: u16, commit: Commit) {
+    fn delivers(&mut self, line: usize, seat: u16, commit: Commit) {
         self.says(line, Up::Step { seat, commit: Some(commit), want: Vec::new() });
     }
 
@@ -135,7 +135,7 @@ fn commit_that_waits() -> (Server, Arc<dyn Broker>) {
     server.says(1, Up::Posts { seat: 0, blobs: vec![blob(b"ahead")] });
     let commit =
         Commit { writes: vec![write(0)], posts: vec![blob(b"with it")], ..Commit::new(Token(2)) };
-    server.commits(1, 0, commit);
+    server.delivers(1, 0, commit);
     server.told(0);
     assert_eq!(leased(&server.told(1)), [b"b"]);
     (server, broker)
@@ -148,7 +148,7 @@ fn a_commit_waits_for_the_lock_and_its_worker_for_the_commit() {
     assert_eq!(server.told(1), [], "it waits");
     let again = Up::Step { seat: 0, commit: Some(Commit::new(Token(2))), want: Vec::new() };
     assert_eq!(server.refuses(1, again), "it asks before it was answered");
-    server.commits(0, 0, Commit::new(Token(1)));
+    server.delivers(0, 0, Commit::new(Token(1)));
     assert!(!server.is_over());
     assert_eq!(server.told(1), [Down::Committed { seat: 0, token: Token(2) }]);
     assert_eq!(now(&broker).queued, 2, "what was posted ahead of the commit, and with it");
@@ -157,8 +157,9 @@ fn a_commit_waits_for_the_lock_and_its_worker_for_the_commit() {
 #[test]
 fn who_dies_while_its_commit_waits_has_not_committed() {
     let (mut server, broker) = commit_that_waits();
-    assert_eq!(server.close(1, "it was killed").expect("memory does not fail"), 0);
-    server.commits(0, 0, Commit::new(Token(1)));
+    server.close(1, "it was killed").expect("memory does not fail");
+    assert_eq!(server.commits(), 0);
+    server.delivers(0, 0, Commit::new(Token(1)));
     server.wants(0, 0, &[3, 4]);
     assert!(!server.is_over());
     assert_eq!(
@@ -166,7 +167,7 @@ fn who_dies_while_its_commit_waits_has_not_committed() {
         [b"b"],
         "its task is back, and what it has posted is not there"
     );
-    server.commits(0, 0, Commit::new(Token(3)));
+    server.delivers(0, 0, Commit::new(Token(3)));
     assert!(server.is_over());
     let outcome = broker.outcome().expect("memory does not fail");
     assert_eq!((outcome.entries.len(), outcome.returned), (0, 1));
@@ -182,9 +183,9 @@ fn posts_belong_to_the_next_commit_of_their_seat_or_to_nothing() {
         server.says(0, Up::Posts { seat, blobs: vec![blob(task)] });
     }
     assert_eq!(now(&broker).queued, 0, "nothing is there before its commit");
-    server.commits(0, 0, Commit { posts: vec![blob(b"s")], ..Commit::new(Token(1)) });
+    server.delivers(0, 0, Commit { posts: vec![blob(b"s")], ..Commit::new(Token(1)) });
     assert_eq!(now(&broker).queued, 3);
-    server.commits(0, 0, Commit::new(Token(9)));
+    server.delivers(0, 0, Commit::new(Token(9)));
     assert_eq!(server.told(0).last(), Some(&Down::Lost { seat: 0, token: Token(9) }));
     server.close(0, "it was killed").expect("memory does not fail");
     server.open(0, 2);
@@ -245,7 +246,7 @@ fn the_lock_is_given_in_the_order_of_the_questions() {
         }
         // What ends the lease lets the lock go, whatever it was.
         match line {
-            1 => server.commits(line, 0, Commit::new(Token(2))),
+            1 => server.delivers(line, 0, Commit::new(Token(2))),
             2 => _ = server.close(line, "it was killed").expect("memory does not fail"),
             _ => {}
         }
@@ -271,7 +272,7 @@ fn that_others_wait_is_told_once_a_commit() {
         assert_eq!(server.told(1), [], "who has no tasks is not asked for any");
     }
     let keep = Some(Lease { token: Token(3), blob: blob(b"a") });
-    server.commits(0, 0, Commit { keep, ..Commit::new(Token(1)) });
+    server.delivers(0, 0, Commit { keep, ..Commit::new(Token(1)) });
     for expected in [&[Down::Committed { seat: 0, token: Token(1) }, wanted[0].clone()][..], &[]] {
         server.is_over();
         assert_eq!(server.told(0), expected);
@@ -303,7 +304,7 @@ fn a_drain_gives_out_nothing_more() {
     server.told(0);
     server.drain();
     server.wants(1, 0, &[2]);
-    server.commits(0, 0, Commit::new(Token(1)));
+    server.delivers(0, 0, Commit::new(Token(1)));
     assert!(!server.is_over());
     assert_eq!(server.told(0), [Down::Drain, Down::Committed { seat: 0, token: Token(1) }]);
     assert_eq!((server.told(1), now(&broker).queued), (vec![Down::Drain], 1));
@@ -331,13 +332,13 @@ fn a_stale_write_is_told_and_its_lease_stays() {
     server.wants(0, 0, &[1]);
     server.is_over();
     server.told(0);
-    server.commits(0, 0, Commit { writes: vec![write(4)], ..Commit::new(Token(1)) });
+    server.delivers(0, 0, Commit { writes: vec![write(4)], ..Commit::new(Token(1)) });
     let told = server.told(0);
     let [Down::Conflict { seat: 0, token: Token(1), conflict }] = &told[..] else {
         panic!("{told:?}")
     };
     assert_eq!((conflict.entries.len(), conflict.entries[0].version), (1, 0));
-    server.commits(0, 0, Commit { writes: vec![write(0)], ..Commit::new(Token(1)) });
+    server.delivers(0, 0, Commit { writes: vec![write(0)], ..Commit::new(Token(1)) });
     assert_eq!(server.told(0), [Down::Committed { seat: 0, token: Token(1) }]);
     assert!(server.is_over());
 }
@@ -350,7 +351,7 @@ fn a_task_that_kills_its_workers_is_called_what_they_have_called_it() {
     server.is_over();
     let deadly = |crashes, task| Blob { suspect: true, crashes, ..blob(task) };
     let posts = vec![deadly(1, b"once"), deadly(u32::MAX, b"always")];
-    server.commits(0, 0, Commit { posts, ..Commit::new(Token(1)) });
+    server.delivers(0, 0, Commit { posts, ..Commit::new(Token(1)) });
     for token in [2, 3, 4] {
         server.wants(0, 0, &[token]);
         server.is_over();
