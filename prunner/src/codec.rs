@@ -2,20 +2,31 @@
 
 use std::fmt;
 
-use bincode::config::{Configuration, Limit};
+use bincode::{
+    BorrowDecode as _,
+    config::{Configuration, Limit},
+    de::{Decoder, DecoderImpl, read::Reader, read::SliceReader},
+    error::DecodeError,
+    serde::BorrowCompat,
+};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{DeserializeOwned, SeqAccess, Visitor},
 };
 
-/// No value that is read takes more bytes than this. A length that claims more is an error before
-/// anything is allocated for it.
+/// No value that is read takes more bytes than this.
 pub(crate) const MOST_BYTES: usize = 256 << 20;
 
-type Config =
-    Configuration<bincode::config::LittleEndian, bincode::config::Varint, Limit<MOST_BYTES>>;
+/// How many bytes bincode counts for one that it reads: a number of 128 bits that takes one byte.
+const COUNTED: usize = size_of::<u128>();
 
-const CONFIG: Config = bincode::config::standard().with_limit::<MOST_BYTES>();
+/// What bincode may count while it reads the longest value.
+const MOST_COUNTED: usize = MOST_BYTES.saturating_mul(COUNTED);
+
+type Config =
+    Configuration<bincode::config::LittleEndian, bincode::config::Varint, Limit<MOST_COUNTED>>;
+
+const CONFIG: Config = bincode::config::standard().with_limit::<MOST_COUNTED>();
 
 /// Appends `value` to `bytes`, which keep what was there also when this fails.
 pub(crate) fn encode<T: Serialize + ?Sized>(
@@ -44,12 +55,24 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError>
     if bytes.len() > MOST_BYTES {
         return Err(wrong(format!("at most {MOST_BYTES} are allowed")));
     }
-    let (value, read) = bincode::serde::decode_from_slice(bytes, CONFIG)
-        .map_err(|error| wrong(error.to_string()))?;
-    match bytes.len() - read {
+    let mut decoder = DecoderImpl::new(SliceReader::new(bytes), CONFIG, ());
+    let value = decode_some(&mut decoder, bytes.len()).map_err(|error| wrong(error.to_string()))?;
+    let over = (1..=bytes.len()).take_while(|&n| decoder.reader().peek_read(n).is_some()).count();
+    match over {
         0 => Ok(value),
         over => Err(wrong(format!("{over} bytes are left over"))),
     }
+}
+
+/// Reads a value from `length` bytes.
+fn decode_some<T: DeserializeOwned>(
+    decoder: &mut DecoderImpl<SliceReader<'_>, Config, ()>,
+    length: usize,
+) -> Result<T, DecodeError> {
+    // bincode allocates a text before it looks whether its bytes are there, if they are within the
+    // limit. So the limit is what `length` bytes can really come to.
+    decoder.claim_bytes_read(MOST_COUNTED.saturating_sub(length.saturating_mul(COUNTED)))?;
+    BorrowCompat::borrow_decode(decoder).map(|BorrowCompat(value)| value)
 }
 
 /// Why a value could not be written or read.
@@ -100,7 +123,8 @@ impl<'de> Deserialize<'de> for Bytes {
                 Ok(Bytes(bytes))
             }
         }
-        deserializer.deserialize_byte_buf(ToVec)
+        // Not `deserialize_byte_buf`: what is borrowed is there before anything is allocated for it.
+        deserializer.deserialize_bytes(ToVec)
     }
 }
 
@@ -208,6 +232,32 @@ mod tests {
             let huge = [&good[..at], &[253], &[255; 8], &good[at..]].concat();
             assert_ne!(decode(&huge), Ok(commit()));
         }
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Texts(String, Vec<String>, Option<Bytes>);
+
+    /// All that is claimed is within [`MOST_BYTES`], so that it is the bytes that are missing.
+    #[test]
+    fn what_is_claimed_and_not_there_is_refused_before_it_is_allocated() {
+        let claim = [&[252][..], &(MOST_BYTES as u32 - 100).to_le_bytes()].concat();
+        let error = |bytes: &[u8]| decode::<Texts>(bytes).expect_err("too short").to_string();
+        assert!(error(&claim).ends_with("LimitExceeded"), "{}", error(&claim));
+        let list = [&[0], &claim[..], &claim[..]].concat();
+        assert!(error(&list).ends_with("LimitExceeded"), "{}", error(&list));
+        let bytes = [&[0, 0, 1], &claim[..], b"some"].concat();
+        assert!(error(&bytes).ends_with("LimitExceeded"), "{}", error(&bytes));
+        let fits = Texts("a".repeat(70_000), vec!["b".into(); 3], Some(Bytes(vec![0; 70_000])));
+        assert_eq!(decode(&to_bytes(&fits).expect("it can be written")), Ok(fits));
+    }
+
+    /// Small numbers of a large type are what a limit on counted bytes meets first.
+    #[test]
+    fn whatever_was_written_can_be_read() {
+        let tokens: Vec<Token> = (0..100_000).map(|number| Token(number % 200)).collect();
+        assert_eq!(decode(&to_bytes(&tokens).expect("it can be written")), Ok(tokens));
+        let numbers = vec![(Some(0_i128), 'a', [0_u64; 4], f64::MAX, false); 1000];
+        assert_eq!(decode(&to_bytes(&numbers).expect("it can be written")), Ok(numbers));
     }
 
     #[test]

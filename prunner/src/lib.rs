@@ -1,5 +1,7 @@
 #![doc = include_str!("../../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// What only worker processes use.
+#![cfg_attr(any(not(unix), prunner_elsewhere), allow(dead_code, unused_imports))]
 
 // The macros say `::prunner`, also in the tests of this crate.
 #[cfg(test)]
@@ -14,8 +16,12 @@ mod effects;
 mod engine;
 mod error;
 mod failure;
+#[cfg(all(feature = "testing", unix, not(prunner_elsewhere)))]
+mod fuzz;
+#[cfg(all(unix, not(prunner_elsewhere)))]
 mod lease;
 mod message_loop;
+#[cfg_attr(any(not(unix), prunner_elsewhere), path = "process/elsewhere.rs")]
 mod process;
 mod registry;
 mod report;
@@ -26,6 +32,7 @@ mod signal;
 mod sync;
 mod task;
 mod task_fn;
+mod worker_test;
 
 pub use call::Call;
 pub use codec::Bytes;
@@ -37,6 +44,7 @@ pub use failure::Failure;
 pub use message_loop::{
     DictHandle, MessageLoop, dict, flush, global_lock, merge, post_task, post_task_with,
 };
+pub use process::worker_entry;
 pub use prunner_macros::Labeled;
 /// ```
 /// use prunner::{MessageLoop, Runner, post_task, task};
@@ -64,7 +72,6 @@ pub use prunner_macros::Labeled;
 /// # Ok::<(), prunner::Error>(())
 /// ```
 pub use prunner_macros::task;
-pub use process::worker_entry;
 pub use report::{LabelReport, Ledger, Report};
 pub use run::Runner;
 pub use runner::{ParallelTaskRunner, TaskError, TaskResult};
@@ -82,12 +89,19 @@ mod documentation {
     struct ComingFromPrunnerPy;
 }
 
+/// What fuzzers run.
+#[cfg(all(feature = "testing", unix, not(prunner_elsewhere)))]
+#[doc(hidden)]
+pub mod __fuzz {
+    pub use crate::fuzz::{broker, conversation, entries, frames, seeds};
+}
+
 /// What the macros expand to.
 #[doc(hidden)]
 pub mod __private {
     pub use inventory;
 
-    pub use crate::{call::Entry, process::WorkerTest};
+    pub use crate::{call::Entry, worker_test::WorkerTest};
 
     /// Writes a value that may be `Debug`, by the trick of two methods with one name: the one that
     /// needs fewer references wins where its bound holds.

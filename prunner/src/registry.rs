@@ -72,6 +72,7 @@ impl Registry {
     }
 
     /// The full names of all registered functions, sorted. A function's number is its place here.
+    #[cfg(test)]
     pub(crate) fn names(&self) -> impl ExactSizeIterator<Item = &'static str> + '_ {
         self.by_name.iter().map(|it| it.name)
     }

@@ -2,6 +2,7 @@
 //! integration tests wait on, draw from and run.
 
 pub mod census;
+pub mod family;
 pub mod gate;
 pub mod log_lines;
 pub mod model;

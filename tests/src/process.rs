@@ -86,6 +86,22 @@ impl Process {
         assert_eq!(sent, 0, "SIGINT was not sent");
     }
 
+    /// Its number, which is its own until it was waited for.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Kills it, as `kill -9` does.
+    pub fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+    }
+
     /// Waits for its end.
     ///
     /// # Panics

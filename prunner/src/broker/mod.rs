@@ -171,7 +171,7 @@ pub struct Commit {
     /// The lease that this ends.
     pub token: Token,
     /// The lease goes on under another token with another blob: what was in it and is not over yet.
-    /// The token must be a new one.
+    /// No lease may be out under that token.
     pub keep: Option<Lease>,
     /// Follow-ups, and tasks of the lease that were not started. Blobs without tasks are left out;
     /// otherwise a broker takes them as they are, [malformed](Malformed) ones included.

@@ -25,6 +25,8 @@ use std::{
     sync::Arc,
 };
 
+use parking_lot::MutexGuard;
+
 use super::{
     Dict, Key, KeyId, KeyMap, Merge, SharedDict, Value,
     lock::{Access, KEPT, LocalDict, Locked, ScopeLock, not_complete},
@@ -52,20 +54,11 @@ pub(crate) trait Home: Send + Sync + fmt::Debug {
 #[derive(Debug)]
 pub(super) struct Away {
     home: Arc<dyn Home>,
-    /// Whether there is a [`ScopeLock`] by which the home's lock was taken: one that was never dropped
+    /// Whether the lock was taken since the last commit: if a [`ScopeLock`] was never dropped, this
     /// must be found without waiting for it.
-    held: AtomicBool,
+    taken: AtomicBool,
     /// Whether something was written under the lock since somebody asked.
     touched: AtomicBool,
-}
-
-impl Away {
-    /// Notes that a [`ScopeLock`] is dropped.
-    #[cold]
-    pub(super) fn let_go(&self) {
-        // Release: whoever sees this can take the lock.
-        self.held.store(false, Ordering::Release);
-    }
 }
 
 /// How the entries here stand to those at home.
@@ -133,14 +126,13 @@ impl std::error::Error for Broken {}
 impl SharedDict {
     /// The copy of a dict that lives at `home`, for one worker.
     pub(crate) fn at(home: Arc<dyn Home>) -> Self {
-        let (held, touched) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self::with(Some(Box::new(Away { home, held, touched })))
+        let (taken, touched) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self::with(Some(Box::new(Away { home, taken, touched })))
     }
 
-    /// Whether the handler that runs has the lock now, or a task has kept it.
+    /// Whether the handler that asks has the lock now.
     pub(crate) fn is_kept(&self) -> bool {
-        // Acquire: whoever sees that the lock was let go does not wait for it.
-        self.0.away.as_ref().is_some_and(|away| away.held.load(Ordering::Acquire))
+        self.reach().is_none()
     }
 
     /// Whether something was written under the lock since the last time this was asked.
@@ -155,26 +147,18 @@ impl SharedDict {
     /// What finished tasks have merged and what was written under the lock since the last commit, as
     /// writes. At most one set is under way at a time.
     ///
-    /// No task may finish meanwhile.
+    /// No task may finish meanwhile, and none may run if the lock was taken since the last commit.
     ///
     /// # Errors
     ///
     /// When the program's code fails or a task has kept the lock. From then on this fails, until what
     /// was not committed is [forgotten](SharedDict::forget).
-    #[cfg(test)]
     pub(crate) fn writes(&self) -> Result<Vec<Write>, Broken> {
-        self.try_writes().unwrap_or_else(|| Err(Broken(KEPT.to_string())))
-    }
-
-    /// The same; `None` if somebody has the lock: the handler that runs, or a task that has kept it.
-    pub(crate) fn try_writes(&self) -> Option<Result<Vec<Write>, Broken>> {
-        let writes = || {
-            self.to_commit(|locked| {
-                locked.join_all(&self.0.joiners.lock())?;
-                locked.writes()
-            })
-        };
-        (!self.is_kept()).then(writes)
+        let locked = self.reach().ok_or_else(|| Broken(KEPT.to_string()))?;
+        to_commit(locked, |locked| {
+            locked.join_all(&self.0.joiners.lock())?;
+            locked.writes()
+        })
     }
 
     /// After a conflict: takes the entries as they are now as the new bases; the writes again.
@@ -183,7 +167,8 @@ impl SharedDict {
     ///
     /// As [`writes`](SharedDict::writes).
     pub(crate) fn rebase(&self, now: Vec<broker::Entry>) -> Result<Vec<Write>, Broken> {
-        self.to_commit(|locked| {
+        // As in `committed`.
+        to_commit(self.0.locked.lock(), |locked| {
             now.iter().try_for_each(|entry| locked.rebase(entry))?;
             locked.writes()
         })
@@ -191,32 +176,36 @@ impl SharedDict {
 
     /// The writes are true, the lock is free: their values are the new bases, versions one higher.
     pub(crate) fn committed(&self) {
+        // Nobody has kept the lock, else there were no writes; but a handler may be peeking.
         let mut locked = self.0.locked.lock();
         let (dict, copies) = locked.parts();
         copies.known.iter_mut().for_each(|(key, known)| known.commit(dict.stored(key).is_some()));
+        self.set_free();
     }
 
     /// The lease is lost or starts again: forgets everything that was not committed.
     ///
     /// No attempt may run that is not discarded afterwards.
     pub(crate) fn forget(&self) {
-        self.drop_what_is_ahead(|| {
-            self.0.joiners.lock().iter().flat_map(|joiner| joiner.forget()).collect()
-        });
+        // A lock that was kept stays so, and nothing will ever be committed.
+        let Some(locked) = self.reach() else { return };
+        let joiners = self.0.joiners.lock();
+        let merged = joiners.iter().flat_map(|joiner| joiner.forget()).collect();
+        drop(joiners);
+        self.drop_what_is_ahead(locked, merged);
+        self.take_touched();
     }
 
-    /// The writes under way will never be true. What was merged since then goes on.
+    /// The writes under way will never be true. What was merged since goes on.
     pub(crate) fn lost(&self) {
-        self.drop_what_is_ahead(Vec::new);
+        self.drop_what_is_ahead(self.0.locked.lock(), Vec::new());
     }
 
-    fn drop_what_is_ahead(&self, more: impl FnOnce() -> Vec<Box<dyn Any>>) {
-        if self.is_kept() {
-            // Its dict cannot be reached any more, and will never be committed.
-            return;
-        }
-        let mut locked = self.0.locked.lock();
-        let mut forgotten = more();
+    fn drop_what_is_ahead(
+        &self,
+        mut locked: MutexGuard<'_, Locked>,
+        mut forgotten: Vec<Box<dyn Any>>,
+    ) {
         let (dict, copies) = locked.parts();
         for (key, known) in copies.known.iter_mut() {
             if known.is_ahead() {
@@ -226,23 +215,40 @@ impl SharedDict {
             known.pinned = false;
         }
         copies.broken = None;
+        self.set_free();
         drop(locked);
-        self.take_touched();
         forgotten.into_iter().for_each(drop_quietly);
     }
 
-    fn to_commit<O>(&self, f: impl FnOnce(&mut Locked) -> Result<O, String>) -> Result<O, Broken> {
-        if self.is_kept() {
-            return Err(Broken(KEPT.to_string()));
+    /// Locks what is here; `None` if a task has kept the lock.
+    fn reach(&self) -> Option<MutexGuard<'_, Locked>> {
+        // Relaxed: whoever calls this keeps the home's lock from being taken, or took it.
+        match &self.0.away {
+            // No handler runs, so nobody gives back what is locked now.
+            Some(away) if away.taken.load(Ordering::Relaxed) => self.0.locked.try_lock(),
+            // A handler that runs may be peeking.
+            _ => Some(self.0.locked.lock()),
         }
-        let mut locked = self.0.locked.lock();
-        if let Some(broken) = &locked.copies().broken {
-            return Err(broken.clone());
-        }
-        let done = f(&mut locked).map_err(Broken);
-        locked.copies().broken = done.as_ref().err().cloned();
-        done
     }
+
+    fn set_free(&self) {
+        if let Some(away) = &self.0.away {
+            away.taken.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What the program's code makes of what is to be committed; a failure is remembered.
+fn to_commit<O>(
+    mut locked: MutexGuard<'_, Locked>,
+    f: impl FnOnce(&mut Locked) -> Result<O, String>,
+) -> Result<O, Broken> {
+    if let Some(broken) = &locked.copies().broken {
+        return Err(broken.clone());
+    }
+    let done = f(&mut locked).map_err(Broken);
+    locked.copies().broken = done.as_ref().err().cloned();
+    done
 }
 
 impl LocalDict {
@@ -250,7 +256,7 @@ impl LocalDict {
     #[cold]
     pub(super) fn lock_away(&self, away: &Away) -> ScopeLock {
         away.home.lock();
-        away.held.store(true, Ordering::Relaxed);
+        away.taken.store(true, Ordering::Relaxed);
         let mut lock = self.lock_here();
         lock.locked_mut().copies().round += 1;
         lock

@@ -297,6 +297,8 @@ impl ScopeLock {
 
     /// Makes the entry the newest there is: from the home, or with the workers' merges joined if it
     /// is merged into.
+    #[cold]
+    #[inline(never)]
     fn catch_up<V: Value>(&mut self, key: Key<V>, access: Access) {
         if self.dict.shared().away.is_some() {
             self.fetch(key, access);
@@ -343,9 +345,6 @@ impl Drop for ScopeLock {
     #[inline]
     fn drop(&mut self) {
         HELD.set(self.outer);
-        if let Some(away) = &self.dict.shared().away {
-            away.let_go();
-        }
         if let Some(acquired) = self.acquired.take() {
             // SAFETY: this is what locking it gave, references to the data end with the guard, and an
             // `Rc` keeps the guard on the thread that locked it.

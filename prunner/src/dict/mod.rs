@@ -10,8 +10,7 @@ pub use key::{Key, Value};
 pub use lock::ScopeLock;
 pub use merge::{Append, Counter, Max, Merge, Min, Sum};
 
-#[expect(unused_imports, reason = "for workers that lease")]
-pub(crate) use home::{Broken, Home};
+pub(crate) use home::Home;
 pub(crate) use lock::{LocalDict, SharedDict};
 pub(crate) use partial::{Attempts, Merges};
 
@@ -55,6 +54,7 @@ pub struct Dict {
     /// An entry that was removed stays as `None`: programs remove and insert the same few keys.
     entries: KeyMap<Option<Box<dyn Stored>>>,
     /// What came as bytes and was not changed yet. No key is in both.
+    #[expect(clippy::box_collection, reason = "a dict on threads is smaller without")]
     undecoded: Option<Box<BTreeMap<String, Undecoded>>>,
 }
 
@@ -91,7 +91,7 @@ impl Undecoded {
 }
 
 /// Reads the value of `key` from bytes; says why if that cannot be done.
-fn decode<V: Value>(key: Key<V>, encoded: &Encoded) -> Result<V, String> {
+pub(crate) fn decode<V: Value>(key: Key<V>, encoded: &Encoded) -> Result<V, String> {
     match encoded.type_name == type_name::<V>() {
         true => codec::decode(&encoded.bytes.0)
             .map_err(|error| format!("the dict's entry {:?} {error}", key.name())),
@@ -124,7 +124,7 @@ impl Dict {
     pub fn get_ref<V: Value>(&self, key: Key<V>) -> Option<&V> {
         let stored = match self.entries.get(key.id()) {
             Some(value) => &**value.as_ref()?,
-            None => self.undecoded.as_ref()?.get(key.name())?.stored(key),
+            None => self.decoded(key)?,
         };
         match (stored as &dyn Any).downcast_ref() {
             Some(value) => Some(value),
@@ -212,22 +212,32 @@ impl Dict {
         self.entries.get(key)?.as_deref()
     }
 
+    #[cold]
+    #[inline(never)]
+    fn decoded<V: Value>(&self, key: Key<V>) -> Option<&dyn Stored> {
+        Some(self.undecoded.as_ref()?.get(key.name())?.stored(key))
+    }
+
     /// Where the value is, or was.
     #[inline(always)]
     fn place<V: Value>(&mut self, key: Key<V>) -> Option<&mut Option<Box<dyn Stored>>> {
-        match self.entries.place(key.id()) {
-            Some(place) => Some(self.entries.at(place)),
-            None => self.settle(key),
+        if self.undecoded.is_some() {
+            self.settle(key);
         }
+        self.entries.get_mut(key.id())
     }
 
-    /// Moves a value that came as bytes to those that can be changed.
+    /// Moves the value to those that can be changed, if it came as bytes.
     #[cold]
-    fn settle<V: Value>(&mut self, key: Key<V>) -> Option<&mut Option<Box<dyn Stored>>> {
-        let undecoded = self.undecoded.as_mut()?;
-        undecoded.get(key.name())?.stored(key);
-        let value = undecoded.remove(key.name())?.value.into_inner();
-        Some(self.entries.add(key.id(), value))
+    #[inline(never)]
+    fn settle<V: Value>(&mut self, key: Key<V>) {
+        let Some(undecoded) = &mut self.undecoded else { return };
+        if let Some(value) = undecoded.get(key.name()) {
+            value.stored(key);
+        }
+        if let Some(value) = undecoded.remove(key.name()) {
+            self.entries.add(key.id(), value.value.into_inner());
+        }
     }
 
     fn fill<V: Value>(&mut self, key: Key<V>, value: V) {

@@ -47,7 +47,7 @@ pub(crate) struct Row {
 impl Row {
     /// What was counted elsewhere.
     pub(crate) fn of(label: &str, finished: u64, dead: u64, times: Times) -> Self {
-        Self { id: 0, label: label.into(), started: finished + dead, dead, times }
+        Self { id: 0, label: label.into(), started: finished.saturating_add(dead), dead, times }
     }
 }
 

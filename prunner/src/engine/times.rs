@@ -65,8 +65,8 @@ impl Times {
 
     /// Adds what another worker has measured.
     pub(crate) fn join(&mut self, other: &Times) {
-        self.weight += other.weight;
-        self.weighted += other.weighted;
+        self.weight = self.weight.saturating_add(other.weight);
+        self.weighted = self.weighted.saturating_add(other.weighted);
         other.few.iter().for_each(|&nanos| self.keep(nanos));
         if let Some(theirs) = &other.many {
             let mine = self.many.get_or_insert_with(new_histogram);

@@ -36,9 +36,6 @@ pub(crate) struct Sizes {
 const MOST_TASKS: usize = 512;
 const MOST_BLOB_BYTES: usize = 256 << 10;
 
-/// Why the dict cannot be written when no handler runs that could have locked it.
-const KEPT: &str = "a task has kept the dict's lock: its ScopeLock was never dropped";
-
 /// How many leases a worker has or has asked for: one runs, one waits.
 const IN_FLIGHT: usize = 2;
 
@@ -95,12 +92,16 @@ pub(super) struct State<T> {
     pub(super) started: u64,
     /// Whether the lease holds the dict's lock.
     pub(super) held: bool,
+    /// Whether it has got it since the worker looked at the clock: waiting for it is no work.
+    pub(super) waited: bool,
     /// A task that failed had written under the lock: the tasks of the lease run one by one.
     careful: bool,
     /// Leases that have come and were not started, and how many more were asked for.
     stash: VecDeque<Lease>,
     asked: usize,
     pub(super) under_way: Option<Commit>,
+    /// Whether the running handler waits for an answer to what it has asked on behalf of the lease.
+    pub(super) asking: bool,
     pub(super) lock_answer: Option<Lock>,
     pub(super) read_answer: Option<Read>,
 }
@@ -163,10 +164,12 @@ impl<T> Desk<T> {
                 ended: 0,
                 started: 0,
                 held: false,
+                waited: false,
                 careful: false,
                 stash: VecDeque::new(),
                 asked: 0,
                 under_way: None,
+                asking: false,
                 lock_answer: None,
                 read_answer: None,
             }),
@@ -423,7 +426,8 @@ impl<T: DeserializeOwned> State<T> {
 impl<T: Labeled + Serialize + DeserializeOwned> Desk<T> {
     /// Takes the next task to run.
     pub(super) fn take(&self, state: &mut State<T>) -> Taken<T> {
-        let [high, normal, low] = [Priority::High, Priority::Normal, Priority::Low].map(|it| it as usize);
+        let [high, normal, low] =
+            [Priority::High, Priority::Normal, Priority::Low].map(|it| it as usize);
         loop {
             let oldest_first = self.sizes.order == Order::Fifo;
             let of = |lane: &mut VecDeque<T>| {
@@ -471,21 +475,15 @@ impl<T: Labeled + Serialize + DeserializeOwned> Desk<T> {
     }
 
     /// Ends the lease as it stands and sends the commit. A task that runs goes on under a lease of its
-    /// own. No commit may be under way.
+    /// own; it must not hold the dict's lock, nor wait for it. No commit may be under way.
     ///
     /// Returns false if the dict is broken.
     pub(super) fn cut(&self, state: &mut State<T>, link: &dyn Link) -> bool {
         debug_assert!(state.under_way.is_none(), "one commit at a time");
         let Some(token) = state.token else { return true };
-        let writes = match self.dict().try_writes() {
-            Some(Ok(writes)) => writes,
-            // The running handler has the dict's lock, or waits for it.
-            None if state.is_running() => return true,
-            None => {
-                link.broken(KEPT.into());
-                return false;
-            }
-            Some(Err(broken)) => {
+        let writes = match self.dict().writes() {
+            Ok(writes) => writes,
+            Err(broken) => {
                 link.broken(broken.to_string());
                 return false;
             }

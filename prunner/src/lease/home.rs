@@ -37,37 +37,49 @@ impl<T> DeskHome<T> {
     }
 }
 
-/// The lease of the handler that asks. Its questions are answered as of after its last commit.
-fn settled<T>(desk: &Desk<T>, state: &mut MutexGuard<'_, State<T>>) -> Token {
-    desk.wait_for_commit(state);
-    match state.token {
-        Some(token) if !state.lost => token,
-        _ => resume_unwind(Box::new(LeaseLost)),
+impl<T> Desk<T> {
+    /// Asks something on behalf of the lease and waits for the answer. The lease cannot be cut meanwhile:
+    /// the answer is for its token.
+    fn ask<A>(
+        &self,
+        state: &mut MutexGuard<'_, State<T>>,
+        ask: impl FnOnce(Token),
+        answer: impl Fn(&mut State<T>) -> Option<A>,
+    ) -> A {
+        self.wait_for_commit(state);
+        let token = match state.token {
+            Some(token) if !state.lost => token,
+            _ => lease_lost(),
+        };
+        state.asking = true;
+        ask(token);
+        loop {
+            if let Some(answer) = answer(state) {
+                state.asking = false;
+                return answer;
+            }
+            self.wait(state);
+        }
     }
+}
+
+fn lease_lost() -> ! {
+    resume_unwind(Box::new(LeaseLost))
 }
 
 impl<T: Send> Home for DeskHome<T> {
     fn lock(&self) {
         let desk = self.desk();
         let mut state = desk.lock();
-        let token = settled(&desk, &mut state);
         if state.held {
             return;
         }
-        state.lock_answer = None;
-        self.link.lock(desk.seat, token);
-        let answer = loop {
-            match state.lock_answer.take() {
-                Some(answer) => break answer,
-                None => desk.wait(&mut state),
-            }
-        };
-        match answer {
-            Lock::Held => state.held = true,
+        let ask = |token| self.link.lock(desk.seat, token);
+        match desk.ask(&mut state, ask, |state| state.lock_answer.take()) {
+            Lock::Held => (state.held, state.waited) = (true, true),
             Lock::Busy | Lock::Lost => {
                 state.lost = true;
-                drop(state);
-                resume_unwind(Box::new(LeaseLost));
+                lease_lost();
             }
         }
     }
@@ -75,22 +87,13 @@ impl<T: Send> Home for DeskHome<T> {
     fn read(&self, key: &str, known: u64) -> Option<Entry> {
         let desk = self.desk();
         let mut state = desk.lock();
-        let token = settled(&desk, &mut state);
-        state.read_answer = None;
-        self.link.read(desk.seat, token, key, known);
-        let answer = loop {
-            match state.read_answer.take() {
-                Some(answer) => break answer,
-                None => desk.wait(&mut state),
-            }
-        };
-        match answer {
+        let ask = |token| self.link.read(desk.seat, token, key, known);
+        match desk.ask(&mut state, ask, |state| state.read_answer.take()) {
             Read::Entry(entry) => Some(entry),
             Read::Unchanged => None,
             Read::Lost => {
                 state.lost = true;
-                drop(state);
-                resume_unwind(Box::new(LeaseLost));
+                lease_lost();
             }
         }
     }

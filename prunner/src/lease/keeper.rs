@@ -201,6 +201,7 @@ impl<T: Labeled + Serialize + DeserializeOwned> Keeper<T> {
                 && state.has_surplus()
                 // What was written under the lock belongs to the running handler, too.
                 && !state.held
+                && !state.asking
                 && state.under_way.is_none()
                 && !state.lost;
             if rescue {
@@ -212,8 +213,11 @@ impl<T: Labeled + Serialize + DeserializeOwned> Keeper<T> {
         }
         if now - self.renewed >= self.every {
             self.renewed = now;
-            let tokens: Vec<Token> =
-                self.desks.iter().flat_map(|(desk, _)| desk.lock().tokens().collect::<Vec<_>>()).collect();
+            let tokens: Vec<Token> = self
+                .desks
+                .iter()
+                .flat_map(|(desk, _)| desk.lock().tokens().collect::<Vec<_>>())
+                .collect();
             if !tokens.is_empty() {
                 self.link.renew(tokens);
             }

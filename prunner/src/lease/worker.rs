@@ -1,6 +1,7 @@
 //! The loop of one worker: take a lease, run it, commit.
 
 use std::{
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
@@ -95,7 +96,7 @@ where
         let mut slice = Slice::begin();
         let mut state = desk.lock();
         loop {
-            if state.lost || state.must_end() || slice.is_over(desk, &state) {
+            if state.lost || state.must_end() || slice.is_over(desk, &mut state) {
                 break;
             }
             let Taken::Task(task) = desk.take(&mut state) else { break };
@@ -156,7 +157,9 @@ where
 
     /// The task is finished: what it did will be committed.
     fn finish(&mut self, state: &mut State<R::Task>) {
-        self.office.buffer.drain(&mut self.effects.posts, |priority, task| state.accept(priority, task));
+        self.office
+            .buffer
+            .drain(&mut self.effects.posts, |priority, task| state.accept(priority, task));
         self.effects.merges.end_attempt();
         if state.held {
             self.office.desk.dict().take_touched();
@@ -167,13 +170,7 @@ where
 
     /// The task has died: nothing that it did will be committed.
     #[cold]
-    fn die(
-        &mut self,
-        task: &R::Task,
-        cause: Cause,
-        state: &mut State<R::Task>,
-        slice: &mut Slice,
-    ) {
+    fn die(&mut self, task: &R::Task, cause: Cause, state: &mut State<R::Task>, slice: &mut Slice) {
         self.effects.discard();
         self.effects.merges.end_attempt();
         let dict = self.office.desk.dict();
@@ -234,7 +231,10 @@ impl Slice {
         Self { start: Instant::now(), last: Duration::ZERO, step: 1, left: 1 }
     }
 
-    fn is_over<T>(&mut self, desk: &Desk<T>, state: &State<T>) -> bool {
+    fn is_over<T>(&mut self, desk: &Desk<T>, state: &mut State<T>) -> bool {
+        if mem::take(&mut state.waited) {
+            *self = Self::begin();
+        }
         let tasks_wanted = desk.tasks_wanted.load(Ordering::Relaxed) && state.has_surplus();
         let lock_wanted = desk.lock_wanted.load(Ordering::Relaxed) && state.held;
         self.left = self.left.saturating_sub(1);
@@ -264,7 +264,7 @@ pub(crate) fn failed(task: &impl Labeled, cause: Cause, worker: usize) -> Failur
 /// A destructor that panics after its task has finished changes nothing.
 #[inline]
 fn drop_finished<T>(task: T) {
-    if std::mem::needs_drop::<T>() {
+    if mem::needs_drop::<T>() {
         drop_quietly(task);
     }
 }

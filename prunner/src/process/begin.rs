@@ -16,8 +16,8 @@ use serde::Serialize;
 use super::poll::Waker;
 use crate::{
     broker::{
-        Blob, Broker, Commit, DeadLetter, Entry, LabelCount, Lease, Lock, Read, Release, Step, Tasks,
-        Token, Write,
+        Blob, Broker, Commit, DeadLetter, Entry, LabelCount, Lease, Lock, Read, Release, Step,
+        Tasks, Token, Write,
     },
     codec::{self, Bytes, CodecError},
     context::Context,
@@ -66,8 +66,9 @@ struct Posted {
     labels: Vec<LabelCount>,
     /// A commit that has to wait for the dict's lock to be free.
     commit: Option<Commit>,
-    /// Whether it holds the dict's lock.
+    /// Whether it holds the dict's lock, or waits for it.
     held: bool,
+    asking: bool,
     /// Why the dict cannot be made whole.
     broken: Option<String>,
 }
@@ -91,6 +92,7 @@ impl Outside {
                 labels: Vec::new(),
                 commit: None,
                 held: false,
+                asking: false,
                 broken: None,
             }),
         });
@@ -154,6 +156,9 @@ impl Outside {
             && let Some(mut state) = self.state.try_lock()
             && !state.over
             && state.has_posts()
+            // `begin` may be in the middle of what it does under the lock.
+            && !state.held
+            && !state.asking
         {
             if Instant::now() < state.due {
                 return true;
@@ -180,10 +185,15 @@ impl Outside {
 
     /// Publishes everything, however long it takes.
     fn publish_all(&self, state: &mut MutexGuard<'_, Posted>, last: bool) {
-        while state.commit.is_some() && !self.publish(state, false) {
+        self.publish_rest(state);
+        while !self.publish(state, last) {
             self.wait(state);
         }
-        while !self.publish(state, last) {
+    }
+
+    /// Publishes what could not be committed last time.
+    fn publish_rest(&self, state: &mut MutexGuard<'_, Posted>) {
+        while state.commit.is_some() && !self.publish(state, false) {
             self.wait(state);
         }
     }
@@ -200,17 +210,16 @@ impl Outside {
     }
 
     /// Commits what there is, or what could not be committed last time. False if it cannot be done now:
-    /// `begin`, or whoever has read what it writes, holds the dict's lock.
+    /// somebody who holds the dict's lock has read what it writes.
     fn publish(&self, state: &mut Posted, last: bool) -> bool {
         if state.broken.is_some() {
             return true;
         }
         let mut commit = match state.commit.take() {
             Some(commit) => commit,
-            None => match self.dict().try_writes() {
-                None => return false,
-                Some(Ok(writes)) => state.commit(writes, last),
-                Some(Err(broken)) => return state.fail(broken.to_string()),
+            None => match self.dict().writes() {
+                Ok(writes) => state.commit(writes, last),
+                Err(broken) => return state.fail(broken.to_string()),
             },
         };
         loop {
@@ -241,7 +250,9 @@ impl Outside {
 
 impl Posted {
     fn has_posts(&self) -> bool {
-        !self.blobs.is_empty() || self.tasks.iter().any(|tasks| !tasks.is_empty())
+        self.commit.is_some()
+            || !self.blobs.is_empty()
+            || self.tasks.iter().any(|tasks| !tasks.is_empty())
     }
 
     fn fail(&mut self, why: String) -> bool {
@@ -344,32 +355,36 @@ const LOST: &str = "begin has lost its lease: the program was stopped for too lo
 impl Home for OutsideHome {
     fn lock(&self) {
         let outside = self.outside();
-        loop {
-            let mut state = outside.state.lock();
+        let mut state = outside.state.lock();
+        outside.publish_rest(&mut state);
+        // Nobody publishes meanwhile: the lock is asked for on behalf of this very lease.
+        state.asking = true;
+        let locked = loop {
             if state.held {
-                return;
+                break Ok(Lock::Held);
             }
-            let seen = outside.seen();
             match outside.broker.lock(state.token) {
-                Ok(Lock::Held) => {
-                    state.held = true;
-                    return;
-                }
-                Ok(Lock::Busy) => {
-                    drop(state);
-                    outside.waker.wake();
-                    let _ = outside.broker.watch(seen, PATIENCE);
-                }
-                Ok(Lock::Lost) => panic!("{LOST}"),
-                Err(error) => panic!("{error}"),
+                Ok(Lock::Busy) => outside.wait(&mut state),
+                Ok(Lock::Held) => state.held = true,
+                other => break other,
             }
+        };
+        state.asking = false;
+        drop(state);
+        match locked {
+            Ok(Lock::Held) => {}
+            Ok(Lock::Busy | Lock::Lost) => panic!("{LOST}"),
+            Err(error) => panic!("{error}"),
         }
     }
 
     fn read(&self, key: &str, known: u64) -> Option<Entry> {
         let outside = self.outside();
-        let token = outside.state.lock().token;
-        match outside.broker.read(token, key, known) {
+        let mut state = outside.state.lock();
+        outside.publish_rest(&mut state);
+        let read = outside.broker.read(state.token, key, known);
+        drop(state);
+        match read {
             Ok(Read::Entry(entry)) => Some(entry),
             Ok(Read::Unchanged) => None,
             Ok(Read::Lost) => panic!("{LOST}"),

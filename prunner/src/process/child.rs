@@ -13,6 +13,7 @@ use std::{
 };
 
 use super::{WORKER, build, wire::Inbox};
+use crate::worker_test::worker_test;
 
 /// A worker process that was started and not yet waited for. It is killed when this is dropped.
 #[derive(Debug)]
@@ -132,7 +133,7 @@ impl Drop for WorkerProcess {
 /// What a worker is called with: what this program was called with, because whatever `main` does before
 /// `worker_entry` may need it; or, if this is a test program, the test that makes a worker of it.
 fn arguments() -> Vec<OsString> {
-    match super::worker_test() {
+    match worker_test() {
         None => env::args_os().skip(1).collect(),
         Some(test) => [&test, "--exact", "--nocapture", "--quiet"].map(OsString::from).into(),
     }

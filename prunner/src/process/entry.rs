@@ -206,9 +206,10 @@ where
             desk
         })
         .collect();
-    let keeper =
-        Keeper::new(desks.clone(), Arc::clone(&link), hello.lease, hello.limits.task);
-    thread::Builder::new().name("prunner-keeper".into()).spawn(move || keep(keeper, &socket, inbox))?;
+    let keeper = Keeper::new(desks.clone(), Arc::clone(&link), hello.lease, hello.limits.task);
+    thread::Builder::new()
+        .name("prunner-keeper".into())
+        .spawn(move || keep(keeper, &socket, inbox))?;
 
     let limits = hello.limits;
     let before_lease = move || renew_limits(limits);
@@ -221,7 +222,8 @@ where
             let name = format!("prunner-{}", desk.worker());
             let seat = move || Seat::sit_down(runner, desk, link, before_lease).work();
             if let Err(error) = thread::Builder::new().name(name).spawn_scoped(scope, seat) {
-                let _ = writeln!(io::stderr(), "a worker process goes on with fewer threads: {error}");
+                let _ =
+                    writeln!(io::stderr(), "a worker process goes on with fewer threads: {error}");
             }
         }
         if let Some(desk) = mine {
@@ -240,7 +242,9 @@ fn renew_limits(limits: Limits) {
 /// Everything that can be wrong before the first task.
 fn get_ready<R: DeserializeOwned>(hello: &Hello) -> Result<R, String> {
     if hello.tasks != registry::registry()?.fingerprint() {
-        return Err("the functions under #[task] are not those of the program that started it".into());
+        return Err(
+            "the functions under #[task] are not those of the program that started it".into()
+        );
     }
     let runner = codec::decode(&hello.runner.0)
         .map_err(|error| format!("the runner, a {}, {error}", type_name::<R>()))?;
@@ -261,7 +265,9 @@ where
                 continue;
             }
             Ok(None) => {}
-            Err(error) => leave(&format!("the parent of a worker process broke the protocol: {error}")),
+            Err(error) => {
+                leave(&format!("the parent of a worker process broke the protocol: {error}"))
+            }
         }
         let next = match keeper.tick() {
             Ok(next) => next,

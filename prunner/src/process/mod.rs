@@ -11,12 +11,15 @@
 mod begin;
 mod build;
 mod child;
+mod clock;
 mod entry;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzz;
 mod limits;
 mod poll;
 mod server;
 mod supervisor;
-mod wire;
+pub(crate) mod wire;
 
 use std::{any::type_name, io, sync::Arc, thread, time::Duration};
 
@@ -24,6 +27,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use begin::Outside;
 use build::Build;
+use clock::HeardClock;
 pub(crate) use entry::{NotAWorker, unclaimed};
 use server::Killer;
 use supervisor::{Ended, Failed, Plan, Supervisor};
@@ -76,61 +80,6 @@ where
     entry::enter::<R>();
 }
 
-/// The test that makes a worker of this test program, if it has one.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct WorkerTest(pub &'static str);
-
-inventory::collect!(WorkerTest);
-
-/// Lets the tests of a crate start worker processes: call it once in the crate's tests, in any module,
-/// with the types of all runners.
-///
-/// Under `cargo test` the program is the test harness, whose `main` does not call
-/// [`worker_entry`](crate::worker_entry). This adds a test that does; workers are started with that test
-/// alone. Run by the harness itself it does nothing.
-///
-/// ```
-/// use prunner::{Context, Labeled, ParallelTaskRunner, TaskResult};
-/// use serde::{Deserialize, Serialize};
-///
-/// #[derive(Labeled, Serialize, Deserialize)]
-/// struct Step;
-///
-/// #[derive(Serialize, Deserialize)]
-/// struct Program;
-///
-/// impl ParallelTaskRunner for Program {
-///     type Task = Step;
-///     fn begin(&self, cx: &mut Context<'_, Step>) -> TaskResult { cx.post(Step); Ok(()) }
-///     fn run(&self, _: &Step, _: &mut Context<'_, Step>) -> TaskResult { Ok(()) }
-/// }
-///
-/// prunner::worker_test!(Program);
-/// # fn main() {}
-/// ```
-#[macro_export]
-macro_rules! worker_test {
-    ($($runner:ty),+ $(,)?) => {
-        #[cfg(test)]
-        #[test]
-        fn prunner_worker() {
-            $($crate::worker_entry::<$runner>();)+
-        }
-        #[cfg(test)]
-        $crate::__private::inventory::submit! {
-            $crate::__private::WorkerTest(concat!(module_path!(), "::prunner_worker"))
-        }
-    };
-}
-
-/// The name of the test that makes a worker of this program, as the harness calls it.
-fn worker_test() -> Option<String> {
-    let test = inventory::iter::<WorkerTest>.into_iter().next()?;
-    // Without the crate.
-    Some(test.0.split_once("::").map_or(test.0, |(_, path)| path).to_string())
-}
-
 /// How a run on worker processes is set up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setup {
@@ -158,7 +107,9 @@ where
     };
     let plan = plan(runner, setup).map_err(|error| cannot(&error))?;
     let first = vec![Blob::default()];
-    let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::new(setup.lease, setup.order, first));
+    let clock = Arc::new(HeardClock::default());
+    let broker = MemoryBroker::new(setup.lease, setup.order, first);
+    let broker: Arc<dyn Broker> = Arc::new(broker.with_clock(Arc::<HeardClock>::clone(&clock)));
     let token = Token::random();
     let leased = broker.step(None, &[token]).map_err(|error| cannot(&error))?;
     debug_assert!(matches!(leased, Step::Leased(..)), "the first blob is that of begin");
@@ -176,6 +127,7 @@ where
         Arc::clone(&outside),
         Arc::clone(stop),
         woken,
+        clock,
     );
     let (begin, ended) = thread::scope(|scope| -> io::Result<_> {
         let supervisor = thread::Builder::new()
@@ -198,8 +150,9 @@ fn plan<R: Serialize>(runner: &R, setup: Setup) -> io::Result<Plan> {
     let all_seats = u32::try_from(workers * usize::from(threads)).unwrap_or(u32::MAX);
     let greeting =
         Greeting { magic: MAGIC, protocol: PROTOCOL, build: Build::of_this_process()?.to_string() };
-    let bytes = codec::to_bytes(runner)
-        .map_err(|error| io::Error::other(format!("the runner, a {}, {error}", type_name::<R>())))?;
+    let bytes = codec::to_bytes(runner).map_err(|error| {
+        io::Error::other(format!("the runner, a {}, {error}", type_name::<R>()))
+    })?;
     let hello = Hello {
         runner_type: type_name::<R>().into(),
         runner: Bytes(bytes),
@@ -216,7 +169,8 @@ fn plan<R: Serialize>(runner: &R, setup: Setup) -> io::Result<Plan> {
     let first_words = move |worker: usize| {
         let mut words = Vec::new();
         let hello = Hello { worker: worker as u32, ..hello.clone() };
-        let written = write_frame(&greeting, &mut words).and_then(|()| write_frame(&hello, &mut words));
+        let written =
+            write_frame(&greeting, &mut words).and_then(|()| write_frame(&hello, &mut words));
         written.expect("it was written before");
         words
     };
@@ -228,9 +182,10 @@ fn finished(outcome: Outcome, begin: Result<(), Cause>, ended: Ended) -> (Finish
     let Outcome { posted, mut labels, crashed, dead: letters, entries, .. } = outcome;
     let failures = letters.into_iter().map(|letter| failure_of(&letter, &ended.killers));
     let first = failures.collect();
-    let sum = |count: fn(&LabelCount) -> u64| labels.iter().map(count).sum::<u64>();
+    // Saturating, as the ledger is: the counts came from workers.
+    let sum = |count: fn(&LabelCount) -> u64| labels.iter().map(count).fold(0, u64::saturating_add);
     let done = sum(|it| it.finished);
-    let dead = sum(|it| it.dead) + crashed;
+    let dead = sum(|it| it.dead).saturating_add(crashed);
     let totals = Totals { posted, finished: done, dead };
     let killers = ended.killers.iter().filter(|killer| killer.dead > 0).map(|killer| LabelCount {
         label: killer.failure.label().to_string(),
@@ -238,7 +193,8 @@ fn finished(outcome: Outcome, begin: Result<(), Cause>, ended: Ended) -> (Finish
         ..LabelCount::default()
     });
     labels.extend(killers);
-    let rows = labels.iter().map(|it| Row::of(&it.label, it.finished, it.dead, Times::of(&it.times)));
+    let rows =
+        labels.iter().map(|it| Row::of(&it.label, it.finished, it.dead, Times::of(&it.times)));
     let kind = ended.failed.map(|failed| match failed {
         Failed::Dict(why) => Kind::Dict(why),
         Failed::Workers(why) => Kind::Workers(why),
@@ -246,7 +202,7 @@ fn finished(outcome: Outcome, begin: Result<(), Cause>, ended: Ended) -> (Finish
     let finished = Finished {
         begin,
         totals,
-        left: posted.saturating_sub(done + dead),
+        left: posted.saturating_sub(done.saturating_add(dead)),
         rows: rows.collect(),
         failures: Failures { first },
         dict: Dict::from_entries(entries),

@@ -11,7 +11,8 @@ use std::{
 use super::wire::{Down, Up, WireError, write_frame};
 use crate::{
     broker::{
-        Blob, Broker, BrokerError, Commit, DeadLetter, Lease, Lock, MOST_CRASHES, Release, Step, Token,
+        Blob, Broker, BrokerError, Commit, DeadLetter, Lease, Lock, MOST_CRASHES, Release, Step,
+        Token,
     },
     codec,
     failure::{Cause, Failure},
@@ -182,7 +183,9 @@ impl Server {
             Some((token, label, data)) if *token == lease.token => (label.clone(), data.clone()),
             _ => ("a task".to_string(), None),
         };
-        let cause = Cause::text(format!("killed its worker {} times: {how}", crashes + 1));
+        // Saturating: the count came from a worker.
+        let crashes = crashes.saturating_add(1);
+        let cause = Cause::text(format!("killed its worker {crashes} times: {how}"));
         let failure = Failure::new(label, data, cause, worker);
         let killer = self.killers.entry(task.clone()).or_insert_with(|| Killer {
             task: task.clone(),
@@ -190,7 +193,7 @@ impl Server {
             dead: 0,
         });
         killer.failure = failure;
-        if crashes + 1 >= MOST_CRASHES {
+        if crashes >= MOST_CRASHES {
             killer.dead += 1;
             log::error!("task died: {}", killer.failure);
         }
@@ -230,8 +233,8 @@ impl Server {
     }
 
     fn tell_all(&mut self, down: &Down) {
-        for line in self.lines.iter_mut().flatten() {
-            line.say(down);
+        for line in 0..self.lines.len() {
+            self.say(line, down);
         }
     }
 
@@ -325,8 +328,10 @@ impl Server {
     }
 
     fn say(&mut self, line: usize, down: &Down) {
-        if let Some(line) = self.lines.get_mut(line).and_then(Option::as_mut) {
-            line.say(down);
+        let Some(line) = self.lines.get_mut(line).and_then(Option::as_mut) else { return };
+        if let Err(error) = line.say(down) {
+            // It would wait for the answer for ever.
+            self.broken.get_or_insert_with(|| format!("a worker cannot be answered: {error}"));
         }
     }
 
@@ -457,12 +462,13 @@ impl Server {
         if !tasks && !lock {
             return Ok(());
         }
-        for line in self.lines.iter_mut().flatten() {
+        for number in 0..self.lines.len() {
+            let Some(line) = &mut self.lines[number] else { continue };
             let busy = line.seats.iter().any(|seat| !seat.leases.is_empty());
             let news = (tasks && !line.told.0) || (lock && !line.told.1);
             if busy && news {
                 line.told = (tasks || line.told.0, lock || line.told.1);
-                line.say(&Down::Wanted { tasks, lock });
+                self.say(number, &Down::Wanted { tasks, lock });
             }
         }
         Ok(())
@@ -480,11 +486,10 @@ fn log_dead(dead: &[DeadLetter]) {
 }
 
 impl Line {
-    fn say(&mut self, down: &Down) {
-        if let Err(error) = write_frame(down, &mut self.out) {
-            // Only a value of the dict can be that large, and it came in a frame.
-            log::error!("cannot answer a worker: {error}");
-        }
+    /// Fails if the frame is too long: a conflict over several values of the dict, each of which came
+    /// in a frame of its own, or a blob that filled one.
+    fn say(&mut self, down: &Down) -> Result<(), WireError> {
+        write_frame(down, &mut self.out)
     }
 }
 

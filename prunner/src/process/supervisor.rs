@@ -12,6 +12,7 @@ use std::{
 use super::{
     begin::Outside,
     child::{Stage, WorkerProcess},
+    clock::{HeardClock, Ticker},
     poll::{Poll, Woken},
     server::{Killer, ServeError, Server},
     wire::{Up, Welcome},
@@ -64,6 +65,8 @@ pub(super) struct Supervisor {
     outside: Arc<Outside>,
     stop: Arc<Stop>,
     woken: Woken,
+    clock: Arc<HeardClock>,
+    ticker: Ticker,
     places: Vec<Place>,
     /// How many workers have died one after the other without any progress.
     deaths: u32,
@@ -100,6 +103,7 @@ impl Supervisor {
         outside: Arc<Outside>,
         stop: Arc<Stop>,
         woken: Woken,
+        clock: Arc<HeardClock>,
     ) -> Self {
         let places = (0..plan.workers).map(|_| Place::default()).collect();
         let server = Server::new(Arc::clone(&broker));
@@ -110,6 +114,8 @@ impl Supervisor {
             outside,
             stop,
             woken,
+            clock,
+            ticker: Ticker::new(),
             places,
             deaths: 0,
             crashed: 0,
@@ -186,7 +192,9 @@ impl Supervisor {
                     self.places.len()
                 );
                 if left == 0 {
-                    self.fail(Failed::Workers(format!("no worker process can be started: {error}")));
+                    self.fail(Failed::Workers(format!(
+                        "no worker process can be started: {error}"
+                    )));
                 }
             }
         }
@@ -353,6 +361,8 @@ impl Supervisor {
 
     /// What time brings: leases to be renewed, workers that say nothing, workers that do not end.
     fn look_at_the_clock(&mut self) {
+        // Twice the longest wait: a thread that is ready may have to wait for a CPU.
+        self.ticker.tick(&self.clock, 2 * self.plan.lease / 3);
         let now = Instant::now();
         if now - self.renewed >= self.plan.lease / 3 {
             self.renewed = now;
@@ -368,7 +378,9 @@ impl Supervisor {
             if !process.killed && (late || stuck || lingers) {
                 if stuck {
                     let seconds = silent.as_secs_f64();
-                    log::warn!("worker process {number} has said nothing for {seconds:.1} s: it is killed");
+                    log::warn!(
+                        "worker process {number} has said nothing for {seconds:.1} s: it is killed"
+                    );
                 }
                 process.kill();
             }
@@ -409,7 +421,8 @@ impl Supervisor {
             let _ = process.send(out);
         }
         for number in 0..self.places.len() {
-            let greeted = self.places[number].process.as_mut().filter(|it| it.stage != Stage::Ready);
+            let greeted =
+                self.places[number].process.as_mut().filter(|it| it.stage != Stage::Ready);
             if let Some(process) = greeted {
                 let _ = process.send(&mut Vec::new());
             }

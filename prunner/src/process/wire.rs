@@ -107,16 +107,38 @@ pub(crate) enum Up {
 /// From the parent to a worker process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Down {
-    Leased { seat: u16, leases: Vec<Lease> },
-    Committed { seat: u16, token: Token },
-    Lost { seat: u16, token: Token },
-    Conflict { seat: u16, token: Token, conflict: Conflict },
-    Lock { seat: u16, lock: Lock },
-    Read { seat: u16, read: Reading },
+    Leased {
+        seat: u16,
+        leases: Vec<Lease>,
+    },
+    Committed {
+        seat: u16,
+        token: Token,
+    },
+    Lost {
+        seat: u16,
+        token: Token,
+    },
+    Conflict {
+        seat: u16,
+        token: Token,
+        conflict: Conflict,
+    },
+    Lock {
+        seat: u16,
+        lock: Lock,
+    },
+    Read {
+        seat: u16,
+        read: Reading,
+    },
     /// These leases are no longer yours.
     Gone(Vec<Token>),
     /// Others wait for tasks, or for the lock.
-    Wanted { tasks: bool, lock: bool },
+    Wanted {
+        tasks: bool,
+        lock: bool,
+    },
     /// Running handlers finish, nothing new starts.
     Drain,
     /// There is nothing left to do.
@@ -129,7 +151,8 @@ pub(crate) fn write_frame(frame: &impl Serialize, out: &mut Vec<u8>) -> Result<(
     out.extend_from_slice(&[0; 4]);
     let written = codec::encode(frame, out).map_err(WireError::Codec);
     let length = out.len() - start - 4;
-    let written = written.and(if length > MOST_FRAME { Err(WireError::Long(length)) } else { Ok(()) });
+    let written =
+        written.and(if length > MOST_FRAME { Err(WireError::Long(length)) } else { Ok(()) });
     match written {
         Ok(()) => out[start..start + 4].copy_from_slice(&(length as u32).to_le_bytes()),
         Err(_) => out.truncate(start),

@@ -201,8 +201,8 @@ fn by_label(rows: Vec<Row>) -> Vec<LabelReport> {
         let finished = started.saturating_sub(dead);
         match labels.get_mut(&label) {
             Some(known) => {
-                known.finished += finished;
-                known.dead += dead;
+                known.finished = known.finished.saturating_add(finished);
+                known.dead = known.dead.saturating_add(dead);
                 known.times.join(&times);
             }
             None => {

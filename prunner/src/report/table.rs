@@ -10,7 +10,9 @@ pub(super) fn write(f: &mut fmt::Formatter<'_>, labels: &[LabelReport]) -> fmt::
     let rows: Vec<[String; 7]> =
         std::iter::once(HEAD.map(String::from)).chain(labels.iter().map(cells)).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: [usize; 7] = std::array::from_fn(|column| width(column).unwrap_or(0));
+    // Formatting pads to no more than that, and panics.
+    const WIDEST: usize = u16::MAX as usize;
+    let widths: [usize; 7] = std::array::from_fn(|column| width(column).unwrap_or(0).min(WIDEST));
     for (line, row) in rows.iter().enumerate() {
         if line > 0 {
             writeln!(f)?;
@@ -63,6 +65,20 @@ impl fmt::Display for Short {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_label_may_be_longer_than_formatting_can_pad() {
+        use crate::engine::Times;
+        struct Table([LabelReport; 2]);
+        impl fmt::Display for Table {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write(f, &self.0)
+            }
+        }
+        let row = |label: String| LabelReport { label, finished: 1, dead: 0, times: Times::new() };
+        let table = Table([row("a".repeat(70_000)), row("b".into())]).to_string();
+        assert!(table.contains(&"a".repeat(70_000)) && table.lines().count() == 3);
+    }
 
     #[test]
     fn durations_have_the_unit_that_fits() {

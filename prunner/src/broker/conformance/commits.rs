@@ -94,6 +94,7 @@ pub fn kept_leases_go_on(make: Make<'_>) {
     let kept = Lease { token: Token::random(), blob: blob(&[b"b"]) };
     let commit = Commit { keep: Some(kept.clone()), ..rich(first.token) };
     let mut posts = commit.posts.clone();
+    assert_eq!(run.step(None, &[kept.token]), Step::Empty(1), "who asks in vain waits");
     assert_eq!(run.commit(&commit), Step::Empty(0), "a kept lease holds the end open");
     assert_eq!(run.commit(&commit), Step::Lost, "a commit that is sent again is lost");
     assert_eq!(run.outcome(), rich_outcome(), "a commit that keeps its lease counts once");

@@ -1,15 +1,21 @@
 //! When a run is over, and who waits until then.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Barrier,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::Instant,
 };
 
 use super::*;
 
-/// No case takes longer than this on any broker that works.
+/// How long one watches who must be woken before.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// No round of a case takes longer than this on any broker that works.
+const IN_TIME: Duration = Duration::from_secs(20);
 
 /// A run is over when nothing is queued and no lease is out, and it stays over.
 ///
@@ -90,14 +96,18 @@ fn work(broker: &dyn Broker, ended: &AtomicU64, all: u64, watches: bool) -> End 
     let started = Instant::now();
     let mut commit: Option<Commit> = None;
     let mut token = Token::random();
-    while started.elapsed() < PATIENCE {
+    while started.elapsed() < IN_TIME {
         let seen = if watches { broker.watch(0, Duration::ZERO).expect("a look").seen } else { 0 };
         match broker.step(commit.as_ref(), &[token]).expect("the broker steps") {
             Step::Leased(leases, _) => {
                 let next: Vec<_> = leases
                     .iter()
                     .flat_map(|lease| tasks(&lease.blob))
-                    .inspect(|_| _ = ended.fetch_add(1, Ordering::SeqCst))
+                    .inspect(|_| {
+                        // Meanwhile the others look for the end.
+                        thread::yield_now();
+                        ended.fetch_add(1, Ordering::SeqCst);
+                    })
                     .flat_map(|task| children(task[0]))
                     .collect();
                 let posts = next.iter().map(|task| blob(&[task])).collect();
@@ -128,16 +138,21 @@ fn work(broker: &dyn Broker, ended: &AtomicU64, all: u64, watches: bool) -> End 
 /// When the broker breaks this rule.
 pub fn many_find_the_end_together(make: Make<'_>) {
     const DEPTH: u8 = 40;
+    const WORKERS: usize = 4;
     let all = tree(DEPTH);
     for round in 0..60 {
         let run = Run::new(make, [blob(&[&[DEPTH]])]);
         let ended = AtomicU64::new(0);
+        let start = Barrier::new(WORKERS);
         let ends: Vec<_> = thread::scope(|scope| {
-            let workers: Vec<_> = (0..4)
+            let workers: Vec<_> = (0..WORKERS)
                 .map(|_| run.harness.broker())
                 .map(|broker| {
-                    let ended = &ended;
-                    scope.spawn(move || work(&*broker, ended, all, round % 2 == 0))
+                    let (ended, start) = (&ended, &start);
+                    scope.spawn(move || {
+                        start.wait();
+                        work(&*broker, ended, all, round % 2 == 0)
+                    })
                 })
                 .collect();
             workers.into_iter().map(|worker| worker.join().expect("a worker ends")).collect()
@@ -230,7 +245,7 @@ pub fn who_watches_is_woken(make: Make<'_>) {
             watches.join().expect("it watches").expect("the broker is watched")
         });
         assert_ne!(woken.0.seen, seen, "{what} is a change");
-        assert!(woken.1 < PATIENCE, "who watches is woken by {what}");
+        assert!(woken.1 < IN_TIME, "who watches is woken by {what}");
     }
     assert!(run.look().done, "who watches sees the end");
 }

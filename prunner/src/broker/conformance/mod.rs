@@ -1,8 +1,8 @@
 //! The suite that every broker must pass.
 //!
-//! It knows a broker by its contract alone. Give [`check`] a function that makes a fresh run, or each of
-//! the [`CASES`] by itself: a case is named after the rule that it tries, and panics with the rule that
-//! is broken.
+//! It knows a broker by its contract alone. Give [`check`], or one of the [`CASES`], a function that
+//! makes a fresh run. A case is named after the rule that it tries, and panics with the rule that is
+//! broken.
 //!
 //! ```
 //! use std::{sync::Arc, time::Duration};

@@ -63,6 +63,9 @@ impl Entries {
         let mine = self.holder == Some(token);
         let locked = !mine && writes.iter().any(|write| self.pinned.contains(&write.key));
         let stale = writes.iter().filter(|write| self.version(&write.key) != write.version);
+        // Each entry once, however often it is written: the answer is no larger than the dict.
+        let mut seen = HashSet::new();
+        let stale = stale.filter(|write| seen.insert(&write.key));
         let entries: Vec<_> = stale.map(|write| self.entry(&write.key)).collect();
         (locked || !entries.is_empty()).then_some(Conflict { entries, locked })
     }

@@ -120,7 +120,7 @@ impl Broker for MemoryBroker {
         Ok(())
     }
 
-    /// The patience is that of the machine's clock; only leases go by the [clock](MemoryBroker::with_clock).
+    /// The patience goes by the machine's clock, only leases by [another](MemoryBroker::with_clock).
     fn watch(&self, seen: u64, patience: Duration) -> Result<Watched, BrokerError> {
         let asked = Instant::now();
         let mut state = self.state.lock();

@@ -73,6 +73,19 @@ fn leases_that_last_for_ever_do() {
     assert!(!broker.watch(1, Duration::ZERO).unwrap().done);
 }
 
+#[test]
+fn who_watches_is_woken_when_a_lease_expires() {
+    let patience = Duration::from_secs(60);
+    let started = Instant::now();
+    let broker = MemoryBroker::new(Duration::from_millis(5), Order::Lifo, vec![blob(b"a")]);
+    lease(&broker);
+    let seen = broker.watch(0, Duration::ZERO).unwrap().seen;
+    while broker.outcome().unwrap().returned == 0 {
+        broker.watch(seen, patience).unwrap();
+    }
+    assert!(started.elapsed() < patience, "it was noticed before patience was over");
+}
+
 /// A clock at 0 until it is told otherwise.
 #[derive(Default)]
 struct Set(Mutex<Duration>);
@@ -92,4 +105,17 @@ fn leases_that_expire_together_come_back_in_the_order_they_were_taken() {
         *clock.0.lock() = LEASE;
         assert_eq!(drain(&broker), expected, "{order:?}");
     }
+}
+
+/// Or a few bytes would be answered with many times the dict.
+#[test]
+fn a_conflict_tells_each_entry_once() {
+    use crate::broker::Write;
+    let broker = broker(Order::Lifo, &[b"a"]);
+    let stale = Write { key: "k".into(), version: 7, value: None };
+    let commit = Commit { writes: vec![stale; 1000], ..Commit::new(lease(&broker).token) };
+    let Ok(Step::Conflict(conflict)) = broker.step(Some(&commit), &[]) else {
+        panic!("it is stale")
+    };
+    assert_eq!(conflict.entries.len(), 1);
 }

@@ -555,6 +555,49 @@ fn a_peek_takes_no_lock() {
 }
 
 #[test]
+fn an_entry_that_a_lost_lease_has_read_under_the_lock_is_read_again() {
+    let hub = Hub::default();
+    hub.put(LOCKED, 1);
+    let mut worker = hub.worker(0);
+    worker.task(|_, dict| assert_eq!(dict.lock().get(LOCKED), Some(1)));
+    worker.lose();
+    hub.put(LOCKED, 2);
+    assert_eq!(worker.local.peek(LOCKED), Some(2));
+    hub.put(LOCKED, 3);
+    worker.task(|_, dict| assert_eq!(dict.lock().get(LOCKED), Some(3)));
+}
+
+#[test]
+fn a_peek_whose_answer_is_overtaken_by_a_commit_changes_nothing() {
+    /// Gives its answer after a keeper's commit that the answer does not know of.
+    #[derive(Debug, Default)]
+    struct Overtaken(Mutex<Option<SharedDict>>);
+    impl Home for Overtaken {
+        fn lock(&self) {}
+        fn read(&self, key: &str, _: u64) -> Option<broker::Entry> {
+            if let Some(keeper) = &*self.0.lock() {
+                assert_eq!(keeper.writes().unwrap().len(), 1);
+                keeper.committed();
+            }
+            let value = Some(crate::dict::Stored::encode(&Sum(0_u64)).unwrap());
+            Some(broker::Entry { key: key.to_string(), version: 1, value })
+        }
+    }
+    let home = Arc::new(Overtaken::default());
+    let dict = SharedDict::at(Arc::clone(&home) as _);
+    let local = dict.of_this_thread();
+    let mut merges = dict.join(&Attempts::default(), Barrier::detect());
+    assert_eq!(local.peek(SUM), Some(Sum(0)));
+    merges.merge(SUM, Sum(1));
+    merges.end_attempt();
+    *home.0.lock() = Some(dict.clone());
+    assert_eq!(local.peek(SUM), Some(Sum(1)));
+    assert_eq!(dict.writes(), Ok(vec![]));
+    // The home and the dict own each other here.
+    home.0.lock().take();
+}
+
+#[test]
 fn writes_under_the_lock_are_noticed() {
     let hub = Hub::default();
     let mut worker = hub.worker(0);
@@ -728,7 +771,7 @@ fn a_lock_that_was_kept_is_found_without_waiting_for_it() {
         worker.task(|_, dict| mem::forget(dict.lock()));
         worker.dict.forget();
         let text = worker.dict.writes().unwrap_err();
-        assert_eq!(worker.dict.rebase(vec![]), Err(text.clone()));
+        assert_eq!(worker.dict.writes(), Err(text.clone()));
         text
     });
     assert_eq!(text.join().unwrap().to_string(), KEPT);

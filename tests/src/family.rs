@@ -1,0 +1,145 @@
+//! The worker processes of a program that a test started: found in /proc, signalled, counted.
+
+use std::{
+    fs, io,
+    os::{
+        fd::{AsRawFd, FromRawFd, OwnedFd},
+        unix::process::CommandExt,
+    },
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Lets the program lead a session of its own, to which all its descendants belong.
+pub fn lead_a_session(command: &mut Command) -> &mut Command {
+    // SAFETY: setsid(2) may be called between fork and exec.
+    unsafe {
+        command.pre_exec(|| match libc::setsid() {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        })
+    }
+}
+
+/// A child of a program that this test started. The number of a process may become another's when it
+/// has ended; this stays what it is.
+#[derive(Debug)]
+pub struct Worker {
+    pid: u32,
+    handle: OwnedFd,
+}
+
+/// What a worker was seen doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// It has a single thread: its runner has not come yet.
+    Starting,
+    /// It computes.
+    Running,
+    /// It waits: for a lease, for a lock, for the answer to a commit.
+    Waiting,
+}
+
+/// What /proc/PID/stat tells.
+struct Stat {
+    state: char,
+    parent: u32,
+    session: u32,
+    threads: u32,
+}
+
+impl Stat {
+    fn of(pid: u32) -> Option<Self> {
+        let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name before it may contain anything, parentheses included.
+        let mut words = text.rsplit_once(')')?.1.split_whitespace();
+        let state = words.next()?.chars().next()?;
+        let mut numbers = words.map(|word| word.parse::<i64>().ok());
+        let mut number = |at: usize| numbers.nth(at).flatten().map(|it| it as u32);
+        Some(Self { state, parent: number(0)?, session: number(1)?, threads: number(13)? })
+    }
+
+    /// Whether it has ended and only its exit code is left.
+    fn is_over(&self) -> bool {
+        matches!(self.state, 'Z' | 'X')
+    }
+}
+
+impl Worker {
+    /// The children of a process that are alive.
+    pub fn all_of(parent: u32) -> Vec<Self> {
+        let Ok(threads) = fs::read_dir(format!("/proc/{parent}/task")) else { return Vec::new() };
+        let children =
+            threads.flatten().filter_map(|it| fs::read_to_string(it.path().join("children")).ok());
+        let pids: Vec<u32> = children
+            .flat_map(|it| it.split_whitespace().flat_map(str::parse).collect::<Vec<_>>())
+            .collect();
+        pids.into_iter().filter_map(|pid| Self::open(pid, parent)).collect()
+    }
+
+    /// The process behind a number, if it is a child of `parent` and alive.
+    fn open(pid: u32, parent: u32) -> Option<Self> {
+        // SAFETY: pidfd_open(2) takes two integers.
+        let handle = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+        let handle = i32::try_from(handle).ok().filter(|handle| *handle >= 0)?;
+        // SAFETY: the kernel has just opened it for us.
+        let handle = unsafe { OwnedFd::from_raw_fd(handle) };
+        let stat = Stat::of(pid)?;
+        (stat.parent == parent && !stat.is_over()).then_some(Self { pid, handle })
+    }
+
+    /// What it is doing; `None` if it has ended.
+    pub fn doing(&self) -> Option<Doing> {
+        let stat = Stat::of(self.pid).filter(|stat| !stat.is_over())?;
+        Some(match stat {
+            Stat { threads: 1, .. } => Doing::Starting,
+            Stat { state: 'R', .. } => Doing::Running,
+            _ => Doing::Waiting,
+        })
+    }
+
+    /// Sends it a signal; false if it has ended.
+    pub fn signal(&self, signal: libc::c_int) -> bool {
+        let null = std::ptr::null::<libc::siginfo_t>();
+        // SAFETY: the descriptor is open, and without a siginfo the kernel makes one.
+        let sent = unsafe {
+            libc::syscall(libc::SYS_pidfd_send_signal, self.handle.as_raw_fd(), signal, null, 0)
+        };
+        sent == 0
+    }
+}
+
+/// The processes of a session that are alive.
+pub fn members(session: u32) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").expect("there is a /proc").flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|&pid| Stat::of(pid).is_some_and(|stat| stat.session == session && !stat.is_over()))
+        .collect()
+}
+
+/// Waits until no process of a session is left; returns how long that took.
+///
+/// # Panics
+///
+/// When some are left after `limit`; they are killed.
+pub fn wait_until_gone(session: u32, limit: Duration) -> Duration {
+    let start = Instant::now();
+    loop {
+        let left = members(session);
+        let elapsed = start.elapsed();
+        if left.is_empty() {
+            return elapsed;
+        }
+        if elapsed > limit {
+            let seen = left.iter().map(|pid| fs::read_to_string(format!("/proc/{pid}/stat")));
+            let seen: Vec<_> = seen.flatten().collect();
+            // SAFETY: kill(2) takes two integers; the processes are of a session that this test began.
+            left.iter()
+                .for_each(|&pid| _ = unsafe { libc::kill(pid as libc::pid_t, libc::SIGKILL) });
+            panic!("processes are left after {limit:?}: {seen:?}");
+        }
+        // Nobody tells of the end of a process that is not a child.
+        thread::sleep(Duration::from_millis(2));
+    }
+}
