@@ -148,9 +148,8 @@ impl<T: Labeled + Serialize + DeserializeOwned> Keeper<T> {
                     self.link.release(desk.seat, token, Release::Shutdown);
                 }
             }
-            *watch = Watch { started: state.started, since: watch.since };
-            if !state.is_running() {
-                watch.since = now;
+            if state.started != watch.started {
+                *watch = Watch { started: state.started, since: now };
             }
         }
     }
@@ -178,7 +177,7 @@ impl<T: Labeled + Serialize + DeserializeOwned> Keeper<T> {
     pub(crate) fn tick(&mut self) -> Result<Duration, usize> {
         let now = Instant::now();
         let mut next = self.every;
-        let mut asked = false;
+        let mut soon = false;
         for (desk, watch) in &mut self.desks {
             let mut state = desk.lock();
             if !state.is_running() || state.started != watch.started {
@@ -194,21 +193,20 @@ impl<T: Labeled + Serialize + DeserializeOwned> Keeper<T> {
                 // Half of it, because the handler may have started just after a look.
                 next = next.min(most / 2);
             }
-            asked |= desk.tasks_wanted.load(Ordering::Relaxed);
-            let rescue = desk.tasks_wanted.load(Ordering::Relaxed)
-                && runs >= PATIENCE
+            let could_give = desk.tasks_wanted.load(Ordering::Relaxed)
                 && state.is_running()
                 && state.has_surplus()
                 // What was written under the lock belongs to the running handler, too.
                 && !state.held
                 && !state.asking
-                && state.under_way.is_none()
                 && !state.lost;
-            if rescue {
+            if could_give && runs >= PATIENCE && state.under_way.is_none() {
                 desk.cut(&mut state, &*self.link);
+            } else {
+                soon |= could_give;
             }
         }
-        if asked {
+        if soon {
             next = next.min(PATIENCE);
         }
         if now - self.renewed >= self.every {

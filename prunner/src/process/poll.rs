@@ -34,7 +34,7 @@ impl Poll {
     /// Waits, at most for `timeout`.
     pub(super) fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         // Rounded up: who waits for a moment shall not come before it again and again.
-        let millis = timeout.as_millis() + u128::from(timeout.subsec_nanos() % 1_000_000 > 0);
+        let millis = timeout.as_nanos().div_ceil(1_000_000);
         let millis = i32::try_from(millis).unwrap_or(i32::MAX);
         // SAFETY: `fds` is an array of that length, of descriptors that are open while this waits.
         let ready = unsafe { libc::poll(self.fds.as_mut_ptr(), self.fds.len() as _, millis) };

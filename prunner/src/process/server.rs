@@ -11,8 +11,8 @@ use std::{
 use super::wire::{Down, Up, WireError, write_frame};
 use crate::{
     broker::{
-        Blob, Broker, BrokerError, Commit, DeadLetter, Lease, Lock, MOST_CRASHES, Release, Step,
-        Token,
+        Blob, Broker, BrokerError, Commit, DeadLetter, Lease, Lock, MOST_CRASHES, Read, Release,
+        Step, Token,
     },
     codec,
     failure::{Cause, Failure},
@@ -301,12 +301,16 @@ impl Server {
             Up::Read { seat, token, key, known } => {
                 self.seat(from, seat)?;
                 let read = self.broker.read(token, &key, known)?;
+                if read == Read::Lost {
+                    self.lose(from, &[token]);
+                }
                 self.say(from, &Down::Read { seat, read });
                 Ok(())
             }
             Up::Renew(tokens) => {
                 let gone = self.broker.renew(&tokens)?;
                 if !gone.is_empty() {
+                    self.lose(from, &gone);
                     self.say(from, &Down::Gone(gone));
                 }
                 Ok(())
@@ -405,9 +409,23 @@ impl Server {
         let lock = self.broker.lock(token)?;
         if lock != Lock::Busy {
             self.seat(line, seat)?.lock = None;
+            if lock == Lock::Lost {
+                self.lose(line, &[token]);
+            }
             self.say(line, &Down::Lock { seat, lock });
         }
         Ok(())
+    }
+
+    /// These leases of a worker are gone: it will drop what it has done of them without a word.
+    fn lose(&mut self, line: usize, gone: &[Token]) {
+        let Some(open) = self.lines.get_mut(line).and_then(Option::as_mut) else { return };
+        for seat in &mut open.seats {
+            seat.leases.retain(|lease| !gone.contains(&lease.token));
+        }
+        for seat in 0..open.seats.len() as u16 {
+            self.wait(Place { line, seat });
+        }
     }
 
     /// Does what may have become possible: commits and questions that waited for the lock, leases for

@@ -313,7 +313,7 @@ impl Supervisor {
         for mut pipe in pipes {
             pipe.pass_on(&prefix);
         }
-        let how = status.map_or_else(|error| error.to_string(), |status| how(status));
+        let how = status.map_or_else(|error| error.to_string(), how);
         let commits = self.server.close(number, &how);
         if self.phase != Phase::Going || self.failed.is_some() {
             log::debug!("worker process {number} (pid {pid}) has ended: {how}");
