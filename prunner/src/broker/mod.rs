@@ -17,6 +17,7 @@ mod memory;
 mod tasks;
 
 pub use memory::{Clock, MemoryBroker, Monotonic};
+pub(crate) use tasks::Cursor;
 pub use tasks::{Malformed, Tasks};
 
 use std::{

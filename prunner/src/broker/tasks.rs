@@ -1,17 +1,79 @@
 //! Tasks as bytes, one after the other.
 
-use std::fmt;
+use std::{fmt, mem, ops::Range, sync::Arc};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::codec::Bytes;
 
 /// Tasks as bytes, each with its length before it. A broker cuts them apart and never decodes them.
+///
+/// Those that have come from elsewhere are cheap to clone.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tasks {
     count: u32,
     /// For each task its length, little-endian in four bytes, and its bytes.
-    bytes: Bytes,
+    bytes: Store,
+}
+
+/// Bytes that nobody changes any more are shared: a broker has them in its queue, in a lease and on
+/// their way to a worker.
+#[derive(Clone)]
+enum Store {
+    Growing(Vec<u8>),
+    Shared(Arc<Vec<u8>>),
+}
+
+impl Store {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Store::Growing(bytes) => bytes,
+            Store::Shared(bytes) => bytes,
+        }
+    }
+
+    fn into_bytes(self) -> Vec<u8> {
+        match self {
+            Store::Growing(bytes) => bytes,
+            Store::Shared(bytes) => Arc::unwrap_or_clone(bytes),
+        }
+    }
+
+    fn growing(&mut self) -> &mut Vec<u8> {
+        if let Store::Shared(_) = self {
+            *self = Store::Growing(mem::take(self).into_bytes());
+        }
+        match self {
+            Store::Growing(bytes) => bytes,
+            Store::Shared(_) => unreachable!("it was made to grow above"),
+        }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Store::Growing(Vec::new())
+    }
+}
+
+impl PartialEq for Store {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for Store {}
+
+impl Serialize for Store {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.bytes())
+    }
+}
+
+impl<'de> Deserialize<'de> for Store {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Bytes::deserialize(deserializer).map(|bytes| Store::Shared(Arc::new(bytes.0)))
+    }
 }
 
 /// How many bytes a length takes.
@@ -37,8 +99,9 @@ impl Tasks {
     /// When it is 4 GiB long or longer.
     pub fn push(&mut self, task: &[u8]) {
         let length = u32::try_from(task.len()).expect("a task is shorter than 4 GiB");
-        self.bytes.0.extend_from_slice(&length.to_le_bytes());
-        self.bytes.0.extend_from_slice(task);
+        let bytes = self.bytes.growing();
+        bytes.extend_from_slice(&length.to_le_bytes());
+        bytes.extend_from_slice(task);
         self.count += 1;
     }
 
@@ -51,7 +114,7 @@ impl Tasks {
         &mut self,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let bytes = &mut self.bytes.0;
+        let bytes = self.bytes.growing();
         let start = bytes.len();
         bytes.extend_from_slice(&[0; LENGTH]);
         if let Err(error) = write(bytes) {
@@ -77,12 +140,22 @@ impl Tasks {
 
     /// How many bytes all of them take.
     pub fn size(&self) -> usize {
-        self.bytes.0.len()
+        self.bytes.bytes().len()
     }
 
     /// All bytes, lengths included.
     pub(crate) fn into_bytes(self) -> Bytes {
-        self.bytes
+        Bytes(self.bytes.into_bytes())
+    }
+
+    /// Makes them cheap to clone: no more will be added.
+    pub(crate) fn share(self) -> Self {
+        Self { count: self.count, bytes: Store::Shared(Arc::new(self.bytes.into_bytes())) }
+    }
+
+    /// The bytes of the task at `place`, as a [`Cursor`] has found it.
+    pub(crate) fn at(&self, place: Range<usize>) -> &[u8] {
+        &self.bytes.bytes()[place]
     }
 
     /// The bytes of each task.
@@ -90,20 +163,10 @@ impl Tasks {
     /// What comes from outside may claim lengths that are not there: that is an error, after which
     /// nothing follows.
     pub fn iter(&self) -> impl Iterator<Item = Result<&[u8], Malformed>> {
-        let mut rest: &[u8] = &self.bytes.0;
-        let mut left = self.count;
+        let mut cursor = Cursor::begin(self);
         std::iter::from_fn(move || {
-            if left == 0 {
-                let surplus = !rest.is_empty();
-                rest = &[];
-                return surplus.then_some(Err(Malformed));
-            }
-            left -= 1;
-            let Some(task) = take(&mut rest) else {
-                (left, rest) = (0, &[]);
-                return Some(Err(Malformed));
-            };
-            Some(Ok(task))
+            let place = cursor.next(self)?;
+            Some(place.map(|place| &self.bytes.bytes()[place]))
         })
     }
 
@@ -117,12 +180,54 @@ impl Tasks {
     }
 }
 
-fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+/// How far somebody has come with some tasks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cursor {
+    at: usize,
+    end: usize,
+    left: u32,
+}
+
+impl Cursor {
+    /// Before the first of `tasks`.
+    pub(crate) fn begin(tasks: &Tasks) -> Self {
+        Self { at: 0, end: tasks.size(), left: tasks.count }
+    }
+
+    /// Whether nothing follows.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.left == 0 && self.at == self.end
+    }
+
+    /// How many tasks follow, if what was claimed is true.
+    pub(crate) fn left(&self) -> usize {
+        self.left as usize
+    }
+
+    /// Where the next of `tasks` is. After an error nothing follows.
+    pub(crate) fn next(&mut self, tasks: &Tasks) -> Option<Result<Range<usize>, Malformed>> {
+        if self.is_at_end() {
+            return None;
+        }
+        let rest = &tasks.bytes.bytes()[self.at..self.end];
+        let place = match self.left {
+            0 => None,
+            _ => length(rest).map(|length| self.at + LENGTH..self.at + LENGTH + length),
+        };
+        let Some(place) = place else {
+            (self.at, self.left) = (self.end, 0);
+            return Some(Err(Malformed));
+        };
+        (self.at, self.left) = (place.end, self.left - 1);
+        Some(Ok(place))
+    }
+}
+
+/// How long the first task of `rest` is, if all of it is there.
+fn length(rest: &[u8]) -> Option<usize> {
     let (length, after) = rest.split_first_chunk::<LENGTH>()?;
     let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
-    let (task, after) = after.split_at_checked(length)?;
-    *rest = after;
-    Some(task)
+    (length <= after.len()).then_some(length)
 }
 
 impl fmt::Debug for Tasks {
@@ -149,7 +254,7 @@ mod tests {
 
     /// Tasks as they may come from outside.
     fn claimed(count: u32, bytes: &[u8]) -> Tasks {
-        Tasks { count, bytes: Bytes(bytes.to_vec()) }
+        Tasks { count, bytes: Store::Growing(bytes.to_vec()) }
     }
 
     #[test]

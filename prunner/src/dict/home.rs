@@ -376,15 +376,15 @@ impl Locked {
 
     /// Merges everything that finished tasks have merged.
     fn join_all(&mut self, joiners: &[Joiner]) -> Result<(), String> {
-        let mut deltas = Vec::new();
+        let (mut deltas, mut broken) = (Vec::new(), Vec::new());
         let mut panicked = None;
         for joiner in joiners {
-            let take = |deltas: &mut Vec<_>| {
-                joiner.take_all(deltas);
+            let mut take = || {
+                joiner.take_all(&mut deltas, &mut broken);
                 Ok(())
             };
             // Each panic takes away what was being merged, so this comes to an end.
-            while let Err(cause) = Cause::of(|| take(&mut deltas)) {
+            while let Err(cause) = Cause::of(&mut take) {
                 panicked.get_or_insert(cause);
             }
         }
@@ -394,7 +394,7 @@ impl Locked {
         }
         let spoiled = self.copies().known.iter().filter(|(_, known)| known.spoiled);
         let spoiled = spoiled.map(|(key, _)| key.name);
-        let broken = spoiled.chain(joiners.iter().flat_map(Joiner::broken)).collect();
+        let broken = spoiled.chain(broken).collect();
         match (panicked, not_complete(broken)) {
             (Some(cause), Some(text)) => Err(format!("{text} ({cause})")),
             (None, Some(text)) => joined.and(Err(text)),

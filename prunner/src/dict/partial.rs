@@ -161,15 +161,21 @@ impl Joiner {
         })
     }
 
-    /// Moves what is committed to the end of `deltas`, entry by entry.
+    /// Moves what is committed to the end of `deltas`, entry by entry, and then adds the
+    /// [broken](Joiner::broken) entries: one visit, because each has its price.
     ///
     /// # Panics
     ///
     /// As [`join_into`](Joiner::join_into) does.
-    pub(super) fn take_all(&self, deltas: &mut Vec<Box<dyn Delta>>) {
+    pub(super) fn take_all(
+        &self,
+        deltas: &mut Vec<Box<dyn Delta>>,
+        broken: &mut Vec<&'static str>,
+    ) {
         self.partial.with(|partial| {
             let running = self.attempts.ended();
             deltas.extend(partial.0.iter_mut().filter_map(|(_, any)| any.slot.take(running)));
+            broken.extend(partial.broken());
         });
     }
 
@@ -185,10 +191,7 @@ impl Joiner {
 impl Joiner {
     /// The entries that have lost something because a merge panicked.
     pub(super) fn broken(&self) -> Vec<&'static str> {
-        self.partial.with(|partial| {
-            let broken = partial.0.iter().filter(|(_, any)| any.slot.is_broken());
-            broken.map(|(key, _)| key.name).collect()
-        })
+        self.partial.with(|partial| partial.broken().collect())
     }
 }
 
@@ -196,6 +199,10 @@ impl Partial {
     #[inline(always)]
     fn typed<V: Value + Merge>(&mut self, key: Key<V>) -> Option<&mut Typed<V>> {
         Some(self.0.get_mut(key.id())?.typed(key.id()))
+    }
+
+    fn broken(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().filter(|(_, any)| any.slot.is_broken()).map(|(key, _)| key.name)
     }
 
     fn take_pending(&mut self, attempt: u64) -> Vec<Box<dyn Any>> {

@@ -4,6 +4,7 @@
 use std::{
     collections::VecDeque,
     convert::Infallible,
+    ops::Range,
     sync::{
         OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -15,7 +16,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Link, counts::Counts, worker::failed};
 use crate::{
-    broker::{Blob, Commit, DeadLetter, Lease, Lock, Read, Tasks, Token},
+    broker::{Blob, Commit, Cursor, DeadLetter, Lease, Lock, Malformed, Read, Tasks, Token},
     codec::{self, Bytes},
     dict::SharedDict,
     engine::queue::Order,
@@ -74,7 +75,7 @@ pub(super) struct State<T> {
     /// Whether the lease is gone: what it has done so far counts for nothing.
     pub(super) lost: bool,
     /// Its tasks that were not started yet.
-    roots: VecDeque<Vec<u8>>,
+    roots: Roots,
     /// Follow-ups, by priority.
     local: [VecDeque<T>; 3],
     /// The task that runs.
@@ -106,8 +107,33 @@ pub(super) struct State<T> {
 }
 
 /// The task that runs, as bytes: it may have to go on while the rest of its lease is given back.
-struct Running {
-    bytes: Vec<u8>,
+enum Running {
+    /// One of the roots, at this place.
+    Root(Range<usize>),
+    /// A follow-up.
+    Local(Vec<u8>),
+}
+
+/// The tasks of a lease, which stay where they came: how far the worker has come with them.
+#[derive(Default)]
+struct Roots {
+    tasks: Tasks,
+    cursor: Cursor,
+}
+
+impl Roots {
+    fn of(tasks: &Tasks) -> Self {
+        Self { tasks: tasks.clone(), cursor: Cursor::begin(tasks) }
+    }
+
+    fn next(&mut self) -> Option<Result<Range<usize>, Malformed>> {
+        self.cursor.next(&self.tasks)
+    }
+
+    /// Leaves out those that follow. The one that runs stays.
+    fn close(&mut self) {
+        self.cursor = Cursor::default();
+    }
 }
 
 /// What a worker takes to run.
@@ -128,7 +154,7 @@ impl<T> Desk<T> {
                 token: None,
                 origin: Blob::default(),
                 lost: false,
-                roots: VecDeque::new(),
+                roots: Roots::default(),
                 local: Default::default(),
                 running: None,
                 spare: Vec::new(),
@@ -243,15 +269,7 @@ impl<T> State<T> {
     }
 
     fn open_roots(&mut self) {
-        self.roots.clear();
-        let tasks = std::mem::take(&mut self.origin.tasks);
-        for task in tasks.iter() {
-            match task {
-                Ok(task) => self.roots.push_back(task.to_vec()),
-                Err(error) => self.die_unread(Vec::new(), &error.to_string()),
-            }
-        }
-        self.origin.tasks = tasks;
+        self.roots = Roots::of(&self.origin.tasks);
     }
 
     /// Whether tasks run by themselves, without their follow-ups.
@@ -270,7 +288,7 @@ impl<T> State<T> {
 
     /// Whether there is something that others could run.
     pub(super) fn has_surplus(&self) -> bool {
-        !self.roots.is_empty() || self.local.iter().any(|lane| !lane.is_empty())
+        !self.roots.cursor.is_at_end() || self.local.iter().any(|lane| !lane.is_empty())
     }
 
     /// Whether a handler runs.
@@ -305,14 +323,22 @@ impl<T> State<T> {
     /// The running task has ended.
     pub(super) fn end_running(&mut self) {
         self.ended += 1;
-        if let Some(running) = self.running.take() {
-            self.spare = running.bytes;
+        if let Some(Running::Local(bytes)) = self.running.take() {
+            self.spare = bytes;
         }
+    }
+
+    /// The bytes of the running task.
+    fn running_bytes(&self) -> Option<&[u8]> {
+        Some(match self.running.as_ref()? {
+            Running::Root(place) => self.roots.tasks.at(place.clone()),
+            Running::Local(bytes) => bytes,
+        })
     }
 
     /// The running task has died.
     pub(super) fn die_running(&mut self, failure: &Failure) {
-        let task = self.running.as_ref().map(|running| running.bytes.clone()).unwrap_or_default();
+        let task = self.running_bytes().map(<[u8]>::to_vec).unwrap_or_default();
         self.counts.die();
         self.bury(task, failure);
         self.end_running();
@@ -322,10 +348,10 @@ impl<T> State<T> {
     #[cold]
     pub(super) fn die_nameless(&mut self, failure: &Failure) {
         log::debug!("task died: {failure}");
-        let task = self.running.take().map(|running| running.bytes).unwrap_or_default();
+        let task = self.running_bytes().map(<[u8]>::to_vec).unwrap_or_default();
         self.counts.dead_on_arrival(failure.label());
         self.bury(task, failure);
-        self.ended += 1;
+        self.end_running();
     }
 
     fn bury(&mut self, task: Vec<u8>, failure: &Failure) {
@@ -348,7 +374,7 @@ impl<T> State<T> {
         for lane in &mut self.local {
             lane.drain(..).for_each(drop_quietly);
         }
-        self.roots.clear();
+        self.roots.close();
         self.running = None;
         self.counts.take();
         self.dead.clear();
@@ -372,6 +398,31 @@ impl<T> State<T> {
     }
 }
 
+impl<T: DeserializeOwned> State<T> {
+    /// Reads a root, which then is the running task; none if it cannot be read.
+    fn open(&mut self, place: Result<Range<usize>, Malformed>) -> Option<T> {
+        let bytes = match place {
+            Ok(place) => {
+                self.running = Some(Running::Root(place.clone()));
+                self.roots.tasks.at(place)
+            }
+            Err(error) => {
+                self.die_unread(Vec::new(), &error.to_string());
+                return None;
+            }
+        };
+        match codec::decode(bytes) {
+            Ok(task) => Some(task),
+            Err(error) => {
+                let bytes = bytes.to_vec();
+                self.running = None;
+                self.die_unread(bytes, &error.to_string());
+                None
+            }
+        }
+    }
+}
+
 impl<T: Labeled + Serialize + DeserializeOwned> Desk<T> {
     /// Takes the next task to run.
     pub(super) fn take(&self, state: &mut State<T>) -> Taken<T> {
@@ -387,18 +438,10 @@ impl<T: Labeled + Serialize + DeserializeOwned> Desk<T> {
                 task = of(&mut state.local[normal]);
             }
             if task.is_none()
-                && let Some(bytes) = state.roots.pop_front()
+                && let Some(place) = state.roots.next()
             {
-                match codec::decode(&bytes) {
-                    Ok(task) => {
-                        state.running = Some(Running { bytes });
-                        return Taken::Task(task);
-                    }
-                    Err(error) => {
-                        state.die_unread(bytes, &error.to_string());
-                        continue;
-                    }
-                }
+                let Some(task) = state.open(place) else { continue };
+                return Taken::Task(task);
             }
             if task.is_none() {
                 task = of(&mut state.local[normal]);
@@ -412,7 +455,7 @@ impl<T: Labeled + Serialize + DeserializeOwned> Desk<T> {
             bytes.clear();
             match codec::encode(&task, &mut bytes) {
                 Ok(()) => {
-                    state.running = Some(Running { bytes });
+                    state.running = Some(Running::Local(bytes));
                     return Taken::Task(task);
                 }
                 Err(error) => self.die_unsent(state, task, &error.to_string()),
@@ -447,8 +490,10 @@ impl<T: Labeled + Serialize + DeserializeOwned> Desk<T> {
         };
         state.token = None;
         let posts = self.pack(state);
-        let keep = state.running.as_ref().map(|running| {
-            let tasks = Tasks::one(&running.bytes);
+        let running = state.running_bytes().map(<[u8]>::to_vec);
+        let keep = running.map(|running| {
+            let tasks = Tasks::one(&running).share();
+            state.running = Some(Running::Local(running));
             let Blob { priority, attempt, suspect, crashes, .. } = state.origin;
             state.origin = Blob { priority, attempt, suspect, crashes, tasks };
             let token = Token::random();
@@ -475,15 +520,25 @@ impl<T: Labeled + Serialize + DeserializeOwned> Desk<T> {
     fn pack(&self, state: &mut State<T>) -> Vec<Blob> {
         let mut blobs = Vec::new();
         let Blob { priority, attempt, .. } = state.origin;
-        let roots = std::mem::take(&mut state.roots);
-        let mut packer = Packer::new(&mut blobs, self.sizes, priority, attempt, roots.len());
-        for task in roots {
-            packer.add(|tasks| {
-                tasks.push(&task);
-                Ok::<(), Infallible>(())
-            });
+        let left = state.roots.cursor.left();
+        let mut packer = Packer::new(&mut blobs, self.sizes, priority, attempt, left);
+        let mut malformed = None;
+        while let Some(place) = state.roots.next() {
+            let Roots { tasks: from, .. } = &state.roots;
+            match place {
+                Ok(place) => {
+                    packer.add(|tasks| {
+                        tasks.push(from.at(place));
+                        Ok::<(), Infallible>(())
+                    });
+                }
+                Err(error) => malformed = Some(error),
+            }
         }
         packer.finish();
+        if let Some(error) = malformed {
+            state.die_unread(Vec::new(), &error.to_string());
+        }
         for priority in [Priority::Low, Priority::Normal, Priority::High] {
             let lane = std::mem::take(&mut state.local[priority as usize]);
             let mut packer = Packer::new(&mut blobs, self.sizes, priority, 0, lane.len());

@@ -280,7 +280,7 @@ impl Posted {
         for priority in [Priority::Low, Priority::Normal, Priority::High] {
             let tasks = std::mem::take(&mut self.tasks[priority as usize]);
             if !tasks.is_empty() {
-                self.blobs.push(Blob { priority, tasks, ..Blob::default() });
+                self.blobs.push(Blob { priority, tasks: tasks.share(), ..Blob::default() });
             }
         }
     }
@@ -291,7 +291,7 @@ impl Posted {
         match tasks.push_with(|to| codec::encode(task, to)) {
             Ok(()) if tasks.len() < MOST_TASKS && tasks.size() < MOST_BYTES => {}
             Ok(()) => {
-                let tasks = std::mem::take(tasks);
+                let tasks = std::mem::take(tasks).share();
                 self.blobs.push(Blob { priority, tasks, ..Blob::default() });
             }
             Err(error) => self.bury(task, &error),

@@ -5,7 +5,7 @@ use std::{
     collections::{HashMap, VecDeque},
     fmt,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::wire::{Down, Up, WireError, write_frame};
@@ -21,12 +21,18 @@ use crate::{
 /// At most so many tokens may be wanted by one seat.
 const MOST_WANTED: usize = 4;
 
+/// How long others wait for a worker that has to make its commit anew.
+const TURN: Duration = Duration::from_millis(5);
+
 /// All workers of a run, as far as they lease and commit.
 pub(crate) struct Server {
     broker: Arc<dyn Broker>,
     lines: Vec<Option<Line>>,
     /// Seats that have nothing to do, the first one longest.
     idle: VecDeque<Place>,
+    /// Whose commit was a conflict, and when: until it comes again no other writes the dict. Else ten
+    /// workers that merge into one entry would refute each other eight times a commit.
+    turn: Option<(Place, Instant)>,
     /// Whether new leases are given out.
     leasing: bool,
     /// Seats of workers that are starting, or could be started: they wait for tasks, too.
@@ -161,6 +167,7 @@ impl Server {
             broker,
             lines: Vec::new(),
             idle: VecDeque::new(),
+            turn: None,
             leasing: true,
             reserve: 0,
             killers: HashMap::new(),
@@ -183,6 +190,7 @@ impl Server {
     pub(crate) fn close(&mut self, line: usize, how: &str) -> Result<(), BrokerError> {
         let Some(closed) = self.lines.get_mut(line).and_then(Option::take) else { return Ok(()) };
         self.idle.retain(|place| place.line != line);
+        self.turn.take_if(|(place, _)| place.line == line);
         for seat in &closed.seats {
             // It ran the first of them that has not ended; it has not even started those behind it.
             let running = seat.leases.iter().position(|lease| !lease.ended);
@@ -246,6 +254,11 @@ impl Server {
     /// How often workers have committed, those that have died since included.
     pub(crate) fn commits(&self) -> u64 {
         self.commits
+    }
+
+    /// Whether commits wait for that of another worker.
+    pub(crate) fn is_in_turn(&self) -> bool {
+        self.turn.is_some()
     }
 
     /// Whether a worker has any leases.
@@ -387,6 +400,11 @@ impl Server {
     fn commit(&mut self, place: Place, commit: Commit) -> Result<(), ServeError> {
         let Place { line, seat } = place;
         let token = commit.token;
+        self.turn.take_if(|(whose, _)| *whose == place);
+        if self.turn.is_some() && !commit.writes.is_empty() {
+            self.seat(line, seat)?.commit = Some(commit);
+            return Ok(());
+        }
         let answer = self.broker.step(Some(&commit), &[])?;
         let mine = self.seat(line, seat)?;
         if matches!(answer, Step::Conflict(_)) && commit.keep.is_none() {
@@ -401,7 +419,10 @@ impl Server {
                 mine.commit = Some(commit);
                 return Ok(());
             }
-            Step::Conflict(conflict) => Down::Conflict { seat, token, conflict },
+            Step::Conflict(conflict) => {
+                self.turn = Some((place, Instant::now()));
+                Down::Conflict { seat, token, conflict }
+            }
             Step::Lost => {
                 mine.leases.retain(|lease| lease.token != token);
                 Down::Lost { seat, token }
@@ -467,6 +488,7 @@ impl Server {
     /// those who have nothing to do, then one in advance for the others. Returns whether the run is
     /// over.
     pub(crate) fn pump(&mut self) -> Result<bool, ServeError> {
+        self.turn.take_if(|(_, since)| since.elapsed() > TURN);
         for line in 0..self.lines.len() {
             let seats = self.lines[line].as_ref().map_or(0, |line| line.seats.len());
             for seat in 0..seats as u16 {

@@ -230,7 +230,7 @@ impl Supervisor {
     /// The time until something has to be done although nothing has happened.
     fn until_due(&self) -> Duration {
         match self.phase {
-            _ if self.early => Duration::from_millis(1),
+            _ if self.early || self.server.is_in_turn() => Duration::from_millis(1),
             Phase::Over(_) => Duration::from_millis(50),
             _ if self.places.iter().any(Place::is_starting) => Duration::from_millis(500),
             _ => self.plan.lease / 3,
