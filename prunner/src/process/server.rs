@@ -401,18 +401,17 @@ impl Server {
         let Place { line, seat } = place;
         let token = commit.token;
         self.turn.take_if(|(whose, _)| *whose == place);
-        if self.turn.is_some() && !commit.writes.is_empty() {
-            self.seat(line, seat)?.commit = Some(commit);
+        let waits = self.turn.is_some() && !commit.writes.is_empty();
+        let mine = self.seat(line, seat)?;
+        if let Some(lease) = mine.leases.iter_mut().find(|lease| lease.token == token) {
+            lease.ended = commit.keep.is_none();
+        }
+        if waits {
+            mine.commit = Some(commit);
             return Ok(());
         }
         let answer = self.broker.step(Some(&commit), &[])?;
         let mine = self.seat(line, seat)?;
-        if matches!(answer, Step::Conflict(_)) && commit.keep.is_none() {
-            mine.leases
-                .iter_mut()
-                .filter(|lease| lease.token == token)
-                .for_each(|it| it.ended = true);
-        }
         let down = match answer {
             Step::Conflict(conflict) if conflict.entries.is_empty() => {
                 // Nothing is wrong with it but that somebody holds the lock.
