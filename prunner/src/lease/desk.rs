@@ -256,6 +256,11 @@ impl<T> State<T> {
         self.stash.push_back(lease);
     }
 
+    /// Whether leases have come and were not started.
+    pub(super) fn has_stash(&self) -> bool {
+        !self.stash.is_empty()
+    }
+
     /// Takes back what has come and was not started.
     pub(super) fn empty_stash(&mut self) -> impl Iterator<Item = Token> {
         std::mem::take(&mut self.stash).into_iter().map(|lease| lease.token)

@@ -8,7 +8,10 @@ use std::{
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Desk, Link, desk::Phase};
+use super::{
+    Desk, Link,
+    desk::{Phase, State},
+};
 use crate::{
     broker::{Conflict, Lease, Lock, Read, Release, Token},
     task::Labeled,
@@ -133,24 +136,11 @@ impl<T: Labeled + Serialize + DeserializeOwned> Keeper<T> {
         }
     }
 
-    /// Others wait. What has not even been started is given to them at once.
-    pub(crate) fn wanted(&mut self, tasks: bool, lock: bool) {
-        let now = Instant::now();
-        for (desk, watch) in &mut self.desks {
+    /// Others wait.
+    pub(crate) fn wanted(&self, tasks: bool, lock: bool) {
+        for (desk, _) in &self.desks {
+            desk.tasks_wanted.fetch_or(tasks, Ordering::Relaxed);
             desk.lock_wanted.fetch_or(lock, Ordering::Relaxed);
-            if !tasks {
-                continue;
-            }
-            desk.tasks_wanted.store(true, Ordering::Relaxed);
-            let mut state = desk.lock();
-            if state.token.is_some() {
-                for token in state.empty_stash() {
-                    self.link.release(desk.seat, token, Release::Shutdown);
-                }
-            }
-            if state.started != watch.started {
-                *watch = Watch { started: state.started, since: now };
-            }
         }
     }
 
@@ -193,17 +183,8 @@ impl<T: Labeled + Serialize + DeserializeOwned> Keeper<T> {
                 // Half of it, because the handler may have started just after a look.
                 next = next.min(most / 2);
             }
-            let could_give = desk.tasks_wanted.load(Ordering::Relaxed)
-                && state.is_running()
-                && state.has_surplus()
-                // What was written under the lock belongs to the running handler, too.
-                && !state.held
-                && !state.asking
-                && !state.lost;
-            if could_give && runs >= PATIENCE && state.under_way.is_none() {
-                desk.cut(&mut state, &*self.link);
-            } else {
-                soon |= could_give;
+            if desk.tasks_wanted.load(Ordering::Relaxed) {
+                soon |= give_away(desk, &mut state, runs, &*self.link);
             }
         }
         if soon {
@@ -222,4 +203,34 @@ impl<T: Labeled + Serialize + DeserializeOwned> Keeper<T> {
         }
         Ok(next.min(self.every.saturating_sub(now - self.renewed)).max(Duration::from_micros(100)))
     }
+}
+
+/// Gives what waits behind a handler, which runs for `runs`, to workers that have nothing. Returns whether
+/// to look again soon. If not, nothing is there to be given before a lease comes or the handler ends; then
+/// its worker does it, because the lease is old enough.
+fn give_away<T: Labeled + Serialize + DeserializeOwned>(
+    desk: &Desk<T>,
+    state: &mut State<T>,
+    runs: Duration,
+    link: &dyn Link,
+) -> bool {
+    if state.token.is_none() {
+        // The worker is about to take what is there.
+        return state.has_stash();
+    }
+    for token in state.empty_stash() {
+        link.release(desk.seat, token, Release::Shutdown);
+    }
+    if !state.is_running() || runs < PATIENCE {
+        return true;
+    }
+    // What was written under the lock belongs to the running handler, too.
+    if !state.has_surplus() || state.held || state.lost {
+        return false;
+    }
+    if state.asking || state.under_way.is_some() {
+        return true;
+    }
+    desk.cut(state, link);
+    false
 }

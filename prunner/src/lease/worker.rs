@@ -184,7 +184,7 @@ where
             if state.ended > 0 {
                 log::warn!("a task that had written under the lock failed: its lease starts again");
                 state.start_again(dict);
-                *slice = Slice::begin();
+                slice.restart();
                 return;
             }
             dict.forget();
@@ -225,6 +225,9 @@ impl<T: Labeled + Serialize + DeserializeOwned> Publish<T> for Office<T> {
 
 /// Decides how long a lease is worked on.
 struct Slice {
+    /// When the lease was taken up.
+    begun: Instant,
+    /// The same, without what it has waited for.
     start: Instant,
     last: Duration,
     /// Tasks between two looks at the clock, and until the next.
@@ -234,12 +237,18 @@ struct Slice {
 
 impl Slice {
     fn begin() -> Self {
-        Self { start: Instant::now(), last: Duration::ZERO, step: 1, left: 1 }
+        let now = Instant::now();
+        Self { begun: now, start: now, last: Duration::ZERO, step: 1, left: 1 }
+    }
+
+    /// Measures anew how long the lease is worked on.
+    fn restart(&mut self) {
+        *self = Self { begun: self.begun, ..Self::begin() };
     }
 
     fn is_over<T>(&mut self, desk: &Desk<T>, state: &mut State<T>) -> bool {
         if mem::take(&mut state.waited) {
-            *self = Self::begin();
+            self.restart();
         }
         let tasks_wanted = desk.tasks_wanted.load(Ordering::Relaxed) && state.has_surplus();
         let lock_wanted = desk.lock_wanted.load(Ordering::Relaxed) && state.held;
@@ -254,7 +263,7 @@ impl Slice {
             (self.last, self.left) = (elapsed, self.step);
         }
         elapsed >= SLICE
-            || (tasks_wanted && elapsed >= SHORT_SLICE)
+            || (tasks_wanted && self.begun.elapsed() >= SHORT_SLICE)
             || (lock_wanted && elapsed >= LOCK_SLICE)
     }
 }

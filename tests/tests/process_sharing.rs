@@ -1,0 +1,143 @@
+//! Worker processes share: what waits behind a long handler runs elsewhere.
+
+use std::{
+    ffi::CString,
+    fs::{self, File, OpenOptions},
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    process,
+    time::Duration,
+};
+
+use prunner::{Context, Labeled, ParallelTaskRunner, Runner, TaskResult};
+use prunner_tests::{gate::PATIENCE, watchdog::Watchdog};
+use serde::{Deserialize, Serialize};
+
+prunner::worker_test!(Appointments);
+
+#[derive(Debug, Labeled, Serialize, Deserialize)]
+enum Step {
+    /// Posts these, all at once.
+    Post(Vec<Step>),
+    /// Takes part in meetings one after the other. A meeting begins when both sides are there.
+    Meet(Vec<(u32, Side)>),
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+enum Side {
+    Guest,
+    Host,
+}
+
+/// Handlers meet at named pipes: who opens one end waits for the other.
+#[derive(Serialize, Deserialize)]
+struct Appointments {
+    pipes: PathBuf,
+    first: Vec<Vec<(u32, Side)>>,
+    /// Whether the first ones are posted by a handler, so that they are follow-ups of one worker.
+    by_a_handler: bool,
+}
+
+impl Appointments {
+    fn new(name: &str, meetings: u32, by_a_handler: bool, first: Vec<Vec<(u32, Side)>>) -> Self {
+        let pipes = std::env::temp_dir().join(format!("prunner-{}-{name}", process::id()));
+        fs::create_dir_all(&pipes).expect("the directory can be made");
+        (0..meetings).for_each(|meeting| make_pipe(&pipes.join(meeting.to_string())));
+        Self { pipes, first, by_a_handler }
+    }
+
+    fn meet(&self, meeting: u32, side: Side) -> TaskResult {
+        let pipe = self.pipes.join(meeting.to_string());
+        match side {
+            Side::Guest => File::open(pipe)?,
+            Side::Host => OpenOptions::new().write(true).open(pipe)?,
+        };
+        Ok(())
+    }
+}
+
+fn make_pipe(path: &Path) {
+    let path = CString::new(path.as_os_str().as_bytes()).expect("a path has no zero byte");
+    // SAFETY: the path is a text that ends with a zero byte and lives.
+    let made = unsafe { libc::mkfifo(path.as_ptr(), 0o600) };
+    assert_eq!(made, 0, "the pipe was not made");
+}
+
+impl ParallelTaskRunner for Appointments {
+    type Task = Step;
+
+    fn begin(&self, cx: &mut Context<'_, Step>) -> TaskResult {
+        let first = self.first.iter().cloned().map(Step::Meet);
+        match self.by_a_handler {
+            true => cx.post(Step::Post(first.collect())),
+            false => cx.post_all(first),
+        }
+        Ok(())
+    }
+
+    fn run(&self, task: &Step, cx: &mut Context<'_, Step>) -> TaskResult {
+        match task {
+            Step::Post(steps) => {
+                for step in steps {
+                    if let Step::Meet(meetings) = step {
+                        cx.post(Step::Meet(meetings.clone()));
+                    }
+                }
+            }
+            Step::Meet(meetings) => {
+                meetings.iter().try_for_each(|&(meeting, side)| self.meet(meeting, side))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A run that comes to its end only if those who meet run at the same time. Workers look after their
+/// leases every twenty minutes: nothing may wait for that.
+fn must_end(program: Appointments, workers: usize, threads: usize, tasks: u64) {
+    let _watchdog = Watchdog::after(PATIENCE, "a run whose handlers wait for each other");
+    let pipes = program.pipes.clone();
+    let runner = Runner::new(program).workers(workers).processes().threads(threads);
+    let report = runner.lease(Duration::from_secs(3600)).start();
+    fs::remove_dir_all(pipes).expect("the directory can be removed");
+    assert_eq!(report.expect("nothing fails").ledger().finished, tasks);
+}
+
+use Side::{Guest, Host};
+
+/// So many handlers, each of which waits for the next: all of them must run at once.
+fn circle(handlers: u32) -> Vec<Vec<(u32, Side)>> {
+    let pair = |n: u32| vec![(n, Host), ((n + handlers - 1) % handlers, Guest)];
+    let mut circle: Vec<_> = (0..handlers).map(pair).collect();
+    circle[0].reverse();
+    circle
+}
+
+#[test]
+fn follow_ups_of_one_handler_run_on_all_workers() {
+    for threads in [1, 2] {
+        let program = Appointments::new("all", 4, true, circle(4));
+        must_end(program, 4 / threads, threads, 5);
+    }
+}
+
+#[test]
+fn tasks_behind_a_long_handler_run_elsewhere() {
+    // Who comes first takes the last of these and hands out the rest. Others run short ones, or come to a
+    // long handler with some of the rest behind it, and those are asked for when nothing else is left.
+    for threads in [1, 2] {
+        let mut first = Vec::new();
+        for meetings in circle(4) {
+            first.push(meetings);
+            first.extend(vec![Vec::new(); 25]);
+        }
+        let program = Appointments::new("behind", 4, true, first);
+        must_end(program, 4 / threads, threads, 105);
+    }
+}
+
+#[test]
+fn posts_of_begin_run_on_all_workers() {
+    let first = (0..10).map(|n| vec![(n / 2, if n % 2 == 0 { Host } else { Guest })]).collect();
+    must_end(Appointments::new("begin", 5, false, first), 10, 1, 10);
+}
