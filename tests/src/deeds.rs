@@ -5,6 +5,7 @@ use std::{
     io::{self, Write},
     process::{self, Command},
     thread,
+    time::{Duration, Instant},
 };
 
 use prunner::{Context, Key, Labeled, Sum, TaskResult};
@@ -42,6 +43,8 @@ pub enum Deed {
     Sleep(u64),
     /// Meets the test, then calls itself for ever.
     Sink(u64),
+    /// Computes for so many milliseconds, then adds 1 to the sum.
+    Work(u64),
     /// Prints so many lines on the standard output and on the standard error.
     Print(u64),
     /// Starts this program once more, for the scene of that name, and expects it to end well.
@@ -103,6 +106,13 @@ impl Handler for Deeds {
             Deed::Sink(n) => {
                 meet(n);
                 cx.merge(SUM, Sum(sink(*n)));
+            }
+            Deed::Work(millis) => {
+                let start = Instant::now();
+                while start.elapsed() < Duration::from_millis(*millis) {
+                    black_box(millis);
+                }
+                cx.merge(SUM, Sum(1));
             }
             Deed::Print(lines) => print(*lines)?,
             Deed::Start(scene) => start(scene)?,

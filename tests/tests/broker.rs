@@ -490,6 +490,30 @@ impl<const PIECE: usize> Twist for Pieces<PIECE> {
     }
 }
 
+/// Takes whatever a worker dies of for a crash.
+struct Accuser(Arc<MemoryBroker>);
+
+impl Twist for Accuser {
+    fn new(made: Inner) -> Self {
+        Self(made.broker())
+    }
+
+    fn inner(&self) -> Arc<MemoryBroker> {
+        Arc::clone(&self.0)
+    }
+
+    fn release(&self, token: Token, why: Release) -> Result<(), BrokerError> {
+        let why = if why == Release::Killed { Release::Crashed } else { why };
+        self.0.release(token, why)
+    }
+}
+
+#[test]
+fn charges_for_killed_workers_are_found() {
+    let rule = "who kills a worker says nothing about its tasks";
+    fails::<Accuser>("killed_workers_charge_nobody", rule);
+}
+
 #[test]
 fn poison_among_others_is_found() {
     let rule = "tasks that have killed a worker come back one by one";

@@ -150,7 +150,7 @@ pub struct Blob {
     pub attempt: u32,
     /// Whether a worker has died with this task: it is then leased by itself and runs by itself.
     pub suspect: bool,
-    /// How many workers have died while they ran this task by itself.
+    /// How many workers have died while they ran this task as a suspect.
     pub crashes: u32,
     /// The tasks.
     pub tasks: Tasks,
@@ -319,13 +319,17 @@ pub enum Read {
 /// Why a lease is given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Release {
-    /// The worker died while it ran it; a lease that expires counts as this. Several tasks come back
-    /// as suspects, one by one. A task that was leased by itself has crashed once more, and at the
+    /// The worker died while it ran it; a lease that expires counts as this. Its tasks come back as
+    /// suspects, one by one: nobody knows which of them it was, or whether it was one of another lease
+    /// that ran beside it. A task that was a suspect already has crashed once more, and at the
     /// [third time](MOST_CRASHES) it is dead. [Malformed] tasks are dead at once, as one letter. If
     /// there were no tasks, nothing comes back.
     Crashed,
     /// It was not started. The blob comes back as it was, unless it was without tasks.
     Shutdown,
+    /// The worker was killed while it ran it, for a reason that is not in its tasks. The blob comes
+    /// back, one more attempt, unless it was without tasks.
+    Killed,
 }
 
 /// What [`Broker::watch`] answers.
@@ -365,7 +369,7 @@ pub struct Outcome {
 /// How many dead letters a broker keeps in full; it counts all.
 pub const KEPT_DEAD_LETTERS: usize = 100;
 
-/// How many workers a task kills before it is dead.
+/// How many workers a suspect kills before it is dead.
 pub const MOST_CRASHES: u32 = 3;
 
 /// Why a broker could not do what it was asked to.

@@ -333,7 +333,7 @@ fn broker_crash() -> Vec<Call> {
         Call::Release(Token(3), Release::Crashed),
         Call::Pass(11),
         ask(None, &[5, 6, 7, 8, 10]),
-        Call::Release(Token(5), Release::Crashed),
+        Call::Release(Token(5), Release::Killed),
     ]
 }
 

@@ -19,7 +19,7 @@ mod worker;
 pub(crate) use desk::{Desk, Phase, Sizes};
 pub(crate) use home::DeskHome;
 pub(crate) use keeper::Keeper;
-pub(crate) use worker::{Seat, failed};
+pub(crate) use worker::{Room, Seat, failed};
 
 use crate::broker::{Commit, Release, Token};
 

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::MutexGuard;
+use parking_lot::{MutexGuard, RwLock};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
@@ -41,11 +41,16 @@ const LOCK_SLICE: Duration = Duration::from_millis(1);
 /// About how often it looks at the clock.
 const LOOK_EVERY: Duration = Duration::from_micros(50);
 
+/// What the workers of a process share: leases are worked on side by side, that of a suspect alone. If
+/// the process dies of it, nothing else was running there that could have been the cause, or the victim.
+pub(crate) type Room = RwLock<()>;
+
 /// One worker, on the thread that it runs on.
 pub(crate) struct Seat<'r, R: ParallelTaskRunner> {
     runner: &'r R,
     effects: Effects<R::Task>,
     office: Office<R::Task>,
+    room: &'r Room,
     /// What a lease begins with: it renews limits.
     before_lease: &'r (dyn Fn() + Sync),
     _watch: PanicWatch,
@@ -67,6 +72,7 @@ where
         runner: &'r R,
         desk: Arc<Desk<R::Task>>,
         link: Arc<dyn Link>,
+        room: &'r Room,
         before_lease: &'r (dyn Fn() + Sync),
     ) -> Self {
         let merges = desk.dict().join(&Attempts::default(), Barrier::detect());
@@ -75,15 +81,22 @@ where
         let mut effects = Effects::new(desk.worker, dict, buffer.open(), merges);
         effects.travels = true;
         let office = Office { desk, link, buffer };
-        Self { runner, effects, office, before_lease, _watch: PanicWatch::begin() }
+        Self { runner, effects, office, room, before_lease, _watch: PanicWatch::begin() }
     }
 
     /// Works until the run is over, or is to be.
     pub(crate) fn work(mut self) {
         let desk = Arc::clone(&self.office.desk);
         while desk.take_lease(&*self.office.link) {
-            (self.before_lease)();
-            if !self.work_on_lease(&desk) {
+            let room = self.room;
+            let goes_on = if desk.lock().is_suspect() {
+                let _alone = room.write();
+                self.work_on_lease(&desk)
+            } else {
+                let _beside_others = room.read();
+                self.work_on_lease(&desk)
+            };
+            if !goes_on {
                 break;
             }
         }
@@ -93,6 +106,7 @@ where
 
     /// Runs the lease and commits it; false if there is no point in going on.
     fn work_on_lease(&mut self, desk: &Desk<R::Task>) -> bool {
+        (self.before_lease)();
         let mut slice = Slice::begin();
         let mut state = desk.lock();
         if state.is_suspect()

@@ -27,7 +27,7 @@ use crate::{
     broker::{Blob, Commit, Release, Token},
     codec,
     dict::SharedDict,
-    lease::{Desk, DeskHome, Keeper, Link, Phase, Seat, Sizes},
+    lease::{Desk, DeskHome, Keeper, Link, Phase, Room, Seat, Sizes},
     registry,
     runner::ParallelTaskRunner,
 };
@@ -215,21 +215,22 @@ where
 
     let limits = hello.limits;
     let before_lease = move || renew_limits(limits);
-    let runner = &runner;
+    let room = Room::default();
+    let (runner, room) = (&runner, &room);
     thread::scope(|scope| {
         let mut desks = desks.into_iter();
         let mine = desks.next();
         for desk in desks {
             let (link, before_lease) = (Arc::clone(&link), &before_lease);
             let name = format!("prunner-{}", desk.worker());
-            let seat = move || Seat::sit_down(runner, desk, link, before_lease).work();
+            let seat = move || Seat::sit_down(runner, desk, link, room, before_lease).work();
             if let Err(error) = thread::Builder::new().name(name).spawn_scoped(scope, seat) {
                 let _ =
                     writeln!(io::stderr(), "a worker process goes on with fewer threads: {error}");
             }
         }
         if let Some(desk) = mine {
-            Seat::sit_down(runner, desk, Arc::clone(&link), &before_lease).work();
+            Seat::sit_down(runner, desk, Arc::clone(&link), room, &before_lease).work();
         }
     });
     Ok(())

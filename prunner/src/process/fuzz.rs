@@ -90,7 +90,7 @@ pub fn conversation(bytes: &[u8]) {
     let mut script = Script(bytes);
     while let Some(()) = act(&mut server, &mut script, &clock, &*broker) {}
     for line in 0..LINES {
-        server.close(line, "it has ended").expect("memory does not fail");
+        server.close(line, "it has ended", false).expect("memory does not fail");
     }
     assert!((0..LINES).all(|line| !server.holds_leases(line)) && server.idle_seats() == 0);
     run_down(&*broker);
@@ -123,7 +123,7 @@ fn act(
     let is_open = server.outbox(line).is_some();
     match what % 8 {
         0 if !is_open => server.open(line, u16::from(number) / LINES as u16 % 3 + 1),
-        1 => server.close(line, "it has died").expect("memory does not fail"),
+        1 => server.close(line, "it has died", number >= 128).expect("memory does not fail"),
         2 => {
             if server.pump().ok()? {
                 let step = broker.step(None, &[Token::random()]).expect("memory does not fail");
@@ -138,7 +138,7 @@ fn act(
             let bytes = script.bytes()?;
             if is_open && let Err(error) = hear(server, line, bytes) {
                 let ServeError::Protocol(_) = error else { return None };
-                server.close(line, "it was killed").expect("memory does not fail");
+                server.close(line, "it was killed", true).expect("memory does not fail");
             }
         }
     }

@@ -16,6 +16,7 @@ mod entry;
 #[cfg(feature = "testing")]
 pub(crate) mod fuzz;
 mod limits;
+mod oom;
 mod poll;
 mod server;
 mod supervisor;

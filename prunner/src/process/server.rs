@@ -18,6 +18,9 @@ use crate::{
     failure::{Cause, Failure},
 };
 
+/// A blob whose worker was killed this often, by nobody knows whom, is perhaps the reason for it.
+const MOST_KILLS: u32 = 10;
+
 /// At most so many tokens may be wanted by one seat.
 const MOST_WANTED: usize = 4;
 
@@ -92,6 +95,8 @@ struct Seat {
 struct Held {
     token: Token,
     suspect: Option<Suspect>,
+    /// How often it was leased before and came back.
+    attempt: u32,
     /// Whether all of it was run: its commit has come, and could not be applied yet.
     ended: bool,
 }
@@ -111,7 +116,7 @@ impl Held {
         let task = blob.tasks.iter().next().and_then(Result::ok).filter(|_| blob.suspect);
         let suspect =
             |task: &[u8]| Suspect { task: task.to_vec(), crashes: blob.crashes, name: None };
-        Self { token: lease.token, suspect: task.map(suspect), ended: false }
+        Self { token: lease.token, suspect: task.map(suspect), attempt: blob.attempt, ended: false }
     }
 
     /// The lease that goes on when this one is committed: its task goes on running.
@@ -124,10 +129,10 @@ impl Held {
         kept
     }
 
-    /// Whether its worker may have died of it. Of a suspect the worker says so before it begins: one that
-    /// was killed before that, by whomever, says nothing about the task.
-    fn may_be_deadly(&self) -> bool {
-        self.suspect.as_ref().is_none_or(|suspect| suspect.name.is_some())
+    /// Whether it is a suspect that runs, and then nothing else does in its process. The worker says so
+    /// before it begins: one that was killed before that, by whomever, says nothing about the task.
+    fn is_running_suspect(&self) -> bool {
+        !self.ended && self.suspect.as_ref().is_some_and(|suspect| suspect.name.is_some())
     }
 }
 
@@ -186,18 +191,29 @@ impl Server {
             Some(Line { seats, asked: false, out: Vec::new(), told: (false, false) });
     }
 
-    /// Closes the line to a worker that has died, or ended. What it had goes back.
-    pub(crate) fn close(&mut self, line: usize, how: &str) -> Result<(), BrokerError> {
+    /// Closes the line to a worker that has died, or ended. What it had goes back. `killed` says that it
+    /// was killed, and nobody knows why.
+    pub(crate) fn close(
+        &mut self,
+        line: usize,
+        how: &str,
+        killed: bool,
+    ) -> Result<(), BrokerError> {
         let Some(closed) = self.lines.get_mut(line).and_then(Option::take) else { return Ok(()) };
         self.idle.retain(|place| place.line != line);
         self.turn.take_if(|(place, _)| place.line == line);
+        let leases = || closed.seats.iter().flat_map(|seat| &seat.leases);
+        let alone = leases().find(|lease| lease.is_running_suspect()).map(|lease| lease.token);
         for seat in &closed.seats {
-            // It ran the first of them that has not ended; it has not even started those behind it.
-            let running = seat.leases.iter().position(|lease| !lease.ended);
-            for (at, lease) in seat.leases.iter().enumerate() {
-                let why = match Some(at) == running && lease.may_be_deadly() {
-                    true => Release::Crashed,
-                    false => Release::Shutdown,
+            // A seat runs the first that has not ended; it has not even started those behind it.
+            let running = seat.leases.iter().find(|lease| !lease.ended);
+            let running = running.filter(|lease| lease.suspect.is_none()).map(|lease| lease.token);
+            for lease in &seat.leases {
+                let why = match (alone, running) {
+                    (Some(alone), _) if alone != lease.token => Release::Shutdown,
+                    (None, running) if running != Some(lease.token) => Release::Shutdown,
+                    _ if killed && lease.attempt < MOST_KILLS => Release::Killed,
+                    _ => Release::Crashed,
                 };
                 if why == Release::Crashed {
                     self.note_suspect(lease, line, how);

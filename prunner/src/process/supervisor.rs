@@ -3,7 +3,7 @@
 use std::{
     fmt::Write as _,
     io::ErrorKind,
-    os::fd::AsFd,
+    os::{fd::AsFd, unix::process::ExitStatusExt},
     process::ExitStatus,
     sync::Arc,
     time::{Duration, Instant},
@@ -13,6 +13,7 @@ use super::{
     begin::Outside,
     child::{Stage, WorkerProcess},
     clock::{HeardClock, Ticker},
+    oom::OutOfMemory,
     poll::{Poll, Woken},
     server::{Killer, ServeError, Server},
     wire::{Up, Welcome},
@@ -63,6 +64,7 @@ pub(super) struct Supervisor {
     woken: Woken,
     clock: Arc<HeardClock>,
     ticker: Ticker,
+    out_of_memory: OutOfMemory,
     places: Vec<Place>,
     /// How many workers have died one after the other while none of them all has got anything done.
     deaths: u32,
@@ -111,6 +113,7 @@ impl Supervisor {
             woken,
             clock,
             ticker: Ticker::new(),
+            out_of_memory: OutOfMemory::new(),
             places,
             deaths: 0,
             progress: (0, 0),
@@ -250,11 +253,11 @@ impl Supervisor {
             }
             if let Err(why) = self.understand(number) {
                 log::error!("worker process {number}: {why}; it is killed");
-                break true;
+                return self.bury(number, true);
             }
         };
         if ended {
-            self.bury(number);
+            self.bury(number, false);
         }
     }
 
@@ -297,8 +300,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// A worker has ended, or must.
-    fn bury(&mut self, number: usize) {
+    /// A worker has ended, or must, because of what it said.
+    fn bury(&mut self, number: usize, must: bool) {
         let Some(process) = self.places[number].process.take() else { return };
         let (stage, pid, killed) = (process.stage, process.pid(), process.killed);
         let (status, pipes) = process.end();
@@ -307,8 +310,10 @@ impl Supervisor {
             pipe.pass_on(&prefix);
         }
         let exited = status.as_ref().is_ok_and(|status| status.code().is_some());
+        let sigkill = status.as_ref().is_ok_and(|it| it.signal() == Some(libc::SIGKILL));
+        let from_outside = sigkill && !must && !killed && !self.out_of_memory.has_struck();
         let how = status.map_or_else(|error| error.to_string(), how);
-        let closed = self.server.close(number, &how);
+        let closed = self.server.close(number, &how, from_outside);
         if self.phase != Phase::Going || self.failed.is_some() {
             log::debug!("worker process {number} (pid {pid}) has ended: {how}");
             return;
@@ -452,7 +457,6 @@ impl Place {
 
 /// How a process has ended: its exit code, or the signal by name.
 fn how(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
     let name = match status.signal() {
         Some(libc::SIGABRT) => "SIGABRT: it aborted, or ran out of memory",
         Some(libc::SIGKILL) => "SIGKILL: somebody killed it, perhaps the kernel for want of memory",

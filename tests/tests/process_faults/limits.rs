@@ -11,7 +11,7 @@ use std::{
 use prunner::{Failure, Report, Runner};
 use prunner_tests::{
     deeds::{Deed, Program, SUM},
-    meeting::Meeting,
+    meeting::{Guest, Meeting},
 };
 
 use super::{Host, going};
@@ -105,4 +105,16 @@ fn within_its_limits_a_run_ends_well() {
         it.max_task_time(Duration::from_secs(30))
     });
     assert_eq!(run.well().dict().get(SUM).map(|sum| sum.0), Some(999 * 500));
+}
+
+/// What runs on other threads of the process has done no harm.
+#[test]
+fn a_task_that_aborts_takes_nobody_along_on_other_threads() {
+    let deeds = [Deed::Abort(0)].into_iter().chain([300; 3].map(Deed::Work));
+    let host = Host::of(Meeting::new(), Guest::let_go);
+    let run = going(&host.invitation, deeds, |it| it.workers(1).threads(4));
+    let report = run.dead();
+    host.end();
+    let ledger = report.ledger();
+    assert_eq!((ledger.finished, ledger.dead), (3, 1), "{report}");
 }

@@ -107,7 +107,7 @@ pub fn kept_leases_go_on(make: Make<'_>) {
     let last = second.keep.expect("it was kept").token;
     assert_eq!(run.renew(&[last]), [], "a kept lease lasts as long as a new one");
     run.expire();
-    let back = Blob { attempt: 1, suspect: true, crashes: 1, ..blob(&[b"b"]) };
+    let back = Blob { attempt: 1, suspect: true, ..blob(&[b"b"]) };
     posts.push(back);
     let mut queued = vec![run.take().blob, run.take().blob];
     queued.sort_by_key(|blob| blob.attempt);

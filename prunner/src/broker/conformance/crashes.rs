@@ -38,7 +38,28 @@ pub fn crashed_tasks_come_back_one_by_one(make: Make<'_>) {
     );
 }
 
-/// A task that kills every worker dies at the third time that it was by itself; its neighbours finish
+/// A blob whose worker was killed for reasons of its own comes back as it was, one more attempt.
+///
+/// # Panics
+///
+/// When the broker breaks this rule.
+pub fn killed_workers_charge_nobody(make: Make<'_>) {
+    let suspect = Blob { suspect: true, crashes: MOST_CRASHES - 1, ..blob(&[b"a"]) };
+    for whole in [blob(&[b"a", b"b"]), suspect] {
+        let run = Run::new(make, [whole.clone()]);
+        for attempt in 0..20 {
+            let lease = run.take();
+            let expected = Blob { attempt, ..whole.clone() };
+            assert_eq!(lease.blob, expected, "who kills a worker says nothing about its tasks");
+            run.release(lease.token, Release::Killed);
+            assert_eq!(run.commit(&rich(lease.token)), Step::Lost, "a released lease is gone");
+        }
+        let expected = Outcome { returned: 20, ..Outcome::default() };
+        assert_eq!(run.outcome(), expected, "a killed worker counts nothing but itself");
+    }
+}
+
+/// A task that kills every worker dies at the third time that it was a suspect; its neighbours finish
 /// and the run ends.
 ///
 /// # Panics
@@ -71,7 +92,7 @@ pub fn poison_dies_alone(make: Make<'_>) {
         BTreeMap::from(neighbours),
         "the neighbours of a poisonous task finish once"
     );
-    assert_eq!(kills, 1 + MOST_CRASHES, "a task dies at the third crash that it was by itself");
+    assert_eq!(kills, 1 + MOST_CRASHES, "a task dies at its third crash as a suspect");
     let dead = vec![DeadLetter { task: Bytes(b"poison".to_vec()), report: Bytes::default() }];
     assert_eq!(
         run.outcome(),
@@ -94,18 +115,16 @@ pub fn poison_dies_alone(make: Make<'_>) {
 /// When the broker breaks this rule.
 pub fn expiry_is_a_crash(make: Make<'_>) {
     let run = Run::new(make, [blob(&[b"a"])]);
-    for crashes in 0..MOST_CRASHES {
+    for attempt in 0..=MOST_CRASHES {
         let lease = run.take();
-        let blob = Blob { attempt: crashes, suspect: crashes > 0, crashes, ..blob(&[b"a"]) };
-        assert_eq!(
-            lease.blob, blob,
-            "a task by itself has crashed once more when its lease expires"
-        );
+        let crashes = attempt.saturating_sub(1);
+        let blob = Blob { attempt, suspect: attempt > 0, crashes, ..blob(&[b"a"]) };
+        assert_eq!(lease.blob, blob, "a suspect has crashed once more when its lease expires");
         run.expire();
     }
     let outcome = run.outcome();
-    assert_eq!(outcome.crashed, 1, "a task dies with its third lease that expires");
-    assert_eq!(outcome.returned, 3, "leases that expired are counted");
+    assert_eq!(outcome.crashed, 1, "a task dies with its third lease that expires as a suspect");
+    assert_eq!(outcome.returned, 4, "leases that expired are counted");
     assert!(run.look().done, "the end is seen when the last task dies");
     assert_eq!(run.ask(), Step::Done, "the run ends without the task that died");
 }
@@ -149,7 +168,8 @@ pub fn malformed_tasks_die_whole(make: Make<'_>) {
 ///
 /// When the broker breaks this rule.
 pub fn leases_without_tasks_vanish(make: Make<'_>) {
-    for why in [Some(Release::Crashed), Some(Release::Shutdown), None] {
+    let released = [Release::Crashed, Release::Shutdown, Release::Killed].map(Some);
+    for why in released.into_iter().chain([None]) {
         let run = Run::new(make, [Blob::default()]);
         let lease = run.take();
         assert_eq!(lease.blob, Blob::default(), "a first blob may be without tasks");

@@ -77,6 +77,7 @@ pub const CASES: &[(&str, Case)] = &[
     ("late_commits_do_nothing", leases::late_commits_do_nothing),
     ("a_shutdown_is_no_crash", leases::a_shutdown_is_no_crash),
     ("crashed_tasks_come_back_one_by_one", crashes::crashed_tasks_come_back_one_by_one),
+    ("killed_workers_charge_nobody", crashes::killed_workers_charge_nobody),
     ("poison_dies_alone", crashes::poison_dies_alone),
     ("expiry_is_a_crash", crashes::expiry_is_a_crash),
     ("malformed_tasks_die_whole", crashes::malformed_tasks_die_whole),

@@ -195,16 +195,20 @@ impl Model {
             Release::Crashed => self.crash(&blob),
             Release::Shutdown if blob.tasks.is_empty() => {}
             Release::Shutdown => self.queued.push(blob),
+            Release::Killed => {
+                self.outcome.returned += 1;
+                if !blob.tasks.is_empty() {
+                    self.queued.push(Blob { attempt: blob.attempt + 1, ..blob });
+                }
+            }
         }
     }
 
     fn crash(&mut self, blob: &Blob) {
         self.outcome.returned += 1;
-        let all = tasks(blob);
-        let alone = all.len() == 1;
-        for task in all {
-            let crashes = if alone { blob.crashes + 1 } else { blob.crashes };
-            if crashes == MOST_CRASHES {
+        for task in tasks(blob) {
+            let crashes = if blob.suspect { blob.crashes + 1 } else { blob.crashes };
+            if blob.suspect && crashes >= MOST_CRASHES {
                 self.outcome.crashed += 1;
                 self.outcome.dead.push(DeadLetter { task: Bytes(task), report: Bytes::default() });
             } else {

@@ -71,7 +71,11 @@ struct Contents {
 }
 
 fn call() -> impl Strategy<Value = Call> {
-    let why = prop_oneof![3 => Just(Release::Crashed), 1 => Just(Release::Shutdown)];
+    let why = prop_oneof![
+        3 => Just(Release::Crashed),
+        1 => Just(Release::Shutdown),
+        1 => Just(Release::Killed),
+    ];
     prop_oneof![
         5 => (1..4usize, any::<bool>()).prop_map(|(tokens, again)| Call::Ask { tokens, again }),
         6 => (any::<u8>(), contents(), 0..3usize)

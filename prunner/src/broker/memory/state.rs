@@ -171,6 +171,13 @@ impl State {
             None => {}
             Some(Release::Shutdown) if blob.tasks.is_empty() => {}
             Some(Release::Shutdown) => self.queue.push_next(blob),
+            Some(Release::Killed) => {
+                self.ledger.count_returned();
+                if !blob.tasks.is_empty() {
+                    let attempt = blob.attempt.saturating_add(1);
+                    self.queue.push_next(Blob { attempt, ..blob });
+                }
+            }
             Some(Release::Crashed) => {
                 self.ledger.count_returned();
                 self.take_back(blob);
@@ -178,21 +185,19 @@ impl State {
         }
     }
 
-    /// Takes back what has killed a worker: tasks one by one, unless it was a single one and has
-    /// killed too many.
+    /// Takes back what may have killed a worker: tasks one by one. A suspect has killed it, and perhaps
+    /// too many.
     fn take_back(&mut self, blob: Blob) {
         let Ok(tasks) = singles(&blob) else {
             return self.bury(blob.tasks.len(), blob.tasks.into_bytes());
         };
-        let mut crashes = blob.crashes;
-        if let [task] = tasks[..] {
-            crashes = crashes.saturating_add(1);
-            if crashes >= MOST_CRASHES {
-                return self.bury(1, Bytes(task.to_vec()));
-            }
-        }
+        let crashes = blob.crashes.saturating_add(u32::from(blob.suspect));
         let attempt = blob.attempt.saturating_add(1);
         for task in tasks {
+            if blob.suspect && crashes >= MOST_CRASHES {
+                self.bury(1, Bytes(task.to_vec()));
+                continue;
+            }
             let tasks = Tasks::one(task);
             let Blob { priority, .. } = blob;
             self.queue.push_last(Blob { priority, attempt, suspect: true, crashes, tasks });

@@ -160,7 +160,7 @@ fn a_commit_waits_for_the_lock_and_its_worker_for_the_commit() {
 #[test]
 fn who_dies_while_its_commit_waits_has_not_committed() {
     let (mut server, broker) = commit_that_waits();
-    server.close(1, "it was killed").expect("memory does not fail");
+    server.close(1, "it was killed", false).expect("memory does not fail");
     assert_eq!(server.commits(), 0);
     server.delivers(0, 0, Commit::new(Token(1)));
     server.wants(0, 0, &[3, 4]);
@@ -190,7 +190,7 @@ fn posts_belong_to_the_next_commit_of_their_seat_or_to_nothing() {
     assert_eq!(now(&broker).queued, 3);
     server.delivers(0, 0, Commit::new(Token(9)));
     assert_eq!(server.told(0).last(), Some(&Down::Lost { seat: 0, token: Token(9) }));
-    server.close(0, "it was killed").expect("memory does not fail");
+    server.close(0, "it was killed", false).expect("memory does not fail");
     server.open(0, 2);
     server.wants(0, 0, &[10, 11]);
     server.wants(0, 1, &[12, 13]);
@@ -204,7 +204,7 @@ fn the_second_lease_of_a_dead_worker_was_not_started() {
     server.wants(0, 0, &[1, 2]);
     server.is_over();
     assert_eq!(leased(&server.told(0)), [b"a", b"b"]);
-    server.close(0, "it was killed").expect("memory does not fail");
+    server.close(0, "it was killed", false).expect("memory does not fail");
     let Ok(Step::Leased(leases, _)) = broker.step(None, &[Token(3), Token(4)]) else {
         panic!("both are back");
     };
@@ -250,7 +250,7 @@ fn the_lock_is_given_in_the_order_of_the_questions() {
         // What ends the lease lets the lock go, whatever it was.
         match line {
             1 => server.delivers(line, 0, Commit::new(Token(2))),
-            2 => server.close(line, "it was killed").expect("memory does not fail"),
+            2 => server.close(line, "it was killed", false).expect("memory does not fail"),
             _ => {}
         }
         if line == 2 {
@@ -360,7 +360,7 @@ fn a_task_that_kills_its_workers_is_called_what_they_have_called_it() {
         server.is_over();
         let label = format!("task {token}");
         server.says(0, Up::Suspect { token: Token(token), label, data: None });
-        server.close(0, "it was killed").expect("memory does not fail");
+        server.close(0, "it was killed", false).expect("memory does not fail");
         server.open(0, 1);
     }
     assert!(server.is_over());
@@ -370,4 +370,70 @@ fn a_task_that_kills_its_workers_is_called_what_they_have_called_it() {
     let names: Vec<_> =
         killers.iter().map(|it| (&it.task[..], it.dead, it.failure.label())).collect();
     assert_eq!(names, [(&b"always"[..], 1, "task 3"), (b"once", 1, "task 4")]);
+}
+
+/// What worker 0 is leased next, told from its bytes.
+fn next_lease(server: &mut Server, token: u128) -> Blob {
+    server.wants(0, 0, &[token]);
+    server.is_over();
+    let told = server.told(0);
+    let [Down::Leased { leases, .. }] = &told[..] else { panic!("{told:?}") };
+    leases[0].blob.clone()
+}
+
+#[test]
+fn who_dies_beside_others_is_suspected_with_them_and_nobody_is_charged() {
+    let (mut server, _) = server(1, &[b"a", b"b", b"c"]);
+    server.wants(0, 0, &[1, 2]);
+    server.wants(0, 1, &[3]);
+    server.is_over();
+    server.close(0, "it aborted", false).expect("memory does not fail");
+    server.open(0, 2);
+    server.told(0);
+    // The lease in advance was not started.
+    let suspect = |task| Blob { attempt: 1, suspect: true, ..blob(task) };
+    for (token, back) in [(4, blob(b"c")), (5, suspect(b"a")), (6, suspect(b"b"))] {
+        assert_eq!(next_lease(&mut server, token), back);
+        server.delivers(0, 0, Commit::new(Token(token)));
+        server.told(0);
+    }
+    assert!(server.is_over());
+}
+
+#[test]
+fn a_suspect_that_runs_is_alone_to_blame() {
+    let (mut server, broker) = server(1, &[b"a"]);
+    let suspect = Blob { suspect: true, crashes: 2, ..blob(b"deadly") };
+    server.wants(0, 0, &[1]);
+    server.is_over();
+    let posts = vec![blob(b"b"), suspect];
+    server.delivers(0, 0, Commit { posts, ..Commit::new(Token(1)) });
+    server.wants(0, 0, &[2]);
+    server.wants(0, 1, &[3]);
+    server.is_over();
+    server.told(0);
+    // Whichever seat has got it: it has begun, so the other one waits for its end.
+    for token in [2, 3] {
+        server.says(0, Up::Suspect { token: Token(token), label: "deadly".into(), data: None });
+    }
+    server.close(0, "it aborted", false).expect("memory does not fail");
+    assert_eq!(now(&broker).crashed, 1);
+    server.open(0, 2);
+    assert_eq!(next_lease(&mut server, 4), blob(b"b"));
+}
+
+#[test]
+fn nobody_is_charged_for_a_worker_that_was_killed_unless_it_is_always_the_same() {
+    let (mut server, broker) = server(1, &[b"a"]);
+    for attempt in 0..MOST_KILLS {
+        let blob = next_lease(&mut server, u128::from(attempt));
+        assert_eq!((blob.attempt, blob.suspect), (attempt, false));
+        server.close(0, "it was killed", true).expect("memory does not fail");
+        server.open(0, 2);
+    }
+    next_lease(&mut server, 100);
+    server.close(0, "it was killed", true).expect("memory does not fail");
+    server.open(0, 2);
+    assert!(next_lease(&mut server, 101).suspect);
+    assert_eq!(now(&broker).crashed, 0);
 }
