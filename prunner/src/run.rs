@@ -128,7 +128,8 @@ impl<R: ParallelTaskRunner> Runner<R> {
 
     /// Runs handlers in worker processes instead of threads: [`workers`](Runner::workers) of them. A
     /// worker that crashes, is killed or runs out of memory loses nothing and doubles nothing: what it
-    /// had not committed is run by others. A task that kills its worker three times is dead.
+    /// had not committed is run by others. A task that kills its worker three times, when nothing runs
+    /// beside it, is dead.
     ///
     /// `begin` and `end` run in the calling process. `main` must call
     /// [`worker_entry`](crate::worker_entry) first, because a worker is this program started again. The

@@ -1,6 +1,13 @@
 //! Workers that are killed or stopped from outside: others take over, and the sums are exact.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use prunner::Runner;
 use prunner_tests::{
@@ -61,6 +68,41 @@ fn no_kill_loses_or_doubles_anything() {
     assert_eq!(report.dict().get(SUM).map(|sum| sum.0), Some(below(20) + below(200)));
     assert_eq!(report.dict().get(LOCKED), Some(20 + 21 + 22 + 23 + below(200)));
     assert_eq!(report.ledger().finished, 424);
+}
+
+/// A task is not blamed for those who kill its workers. But there is an end to it.
+#[test]
+fn a_task_whose_workers_are_killed_each_time_is_dead() {
+    let kills = Arc::new(AtomicU32::new(0));
+    let host = Host::of(Meeting::new(), {
+        let kills = Arc::clone(&kills);
+        move |guest| {
+            kills.fetch_add(1, Ordering::SeqCst);
+            signal(guest.pid, libc::SIGKILL);
+        }
+    });
+    let deeds = (0..100).map(Deed::Add).chain([Deed::Sleep(7)]);
+    let report = going(&host.invitation, deeds, |it| it.workers(2)).dead();
+    host.end();
+    let ledger = report.ledger();
+    assert_eq!((ledger.finished, ledger.dead), (100, 1), "{report}");
+    assert_eq!(report.dict().get(SUM).map(|sum| sum.0), Some(99 * 50));
+    let message = report.failures()[0].message();
+    assert!(message.starts_with("killed its worker 3 times: SIGKILL"), "{message}");
+    // Ten times for nothing, once with the others of its lease, and three times alone.
+    assert_eq!(kills.load(Ordering::SeqCst), 14);
+}
+
+#[test]
+fn a_run_whose_workers_are_all_killed_is_an_error() {
+    let host = Host::of(Meeting::new(), |guest| signal(guest.pid, libc::SIGKILL));
+    let run = going(&host.invitation, (0..8).map(Deed::Sleep), |it| it.workers(1));
+    let error = run.end().expect_err("nothing can be done");
+    host.end();
+    assert!(error.is_workers(), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("31 worker processes have died one after the other"), "{text}");
+    assert!(text.contains("SIGKILL"), "{text}");
 }
 
 /// A worker is stopped until another one has taken over, then goes on and commits, too late.
