@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         "print" => play.print(false),
         "print with prefix" => play.print(true),
         "start" => play.run(1, [Deed::Start("threads".into())], |it| it),
+        "start at socket" => play.run(1, [Deed::StartAtSocket("threads".into())], |it| it),
         "threads" => on_threads(),
         "rebuilt" => play.rebuilt(),
         _ => panic!("what is {scene}?"),
