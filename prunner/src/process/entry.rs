@@ -200,9 +200,14 @@ where
         .collect();
     let keeper = Keeper::new(desks.clone(), Arc::clone(&link), hello.lease, hello.limits.task);
     let parent = socket.try_clone()?;
-    thread::Builder::new()
+    let keeper = thread::Builder::new()
         .name("prunner-keeper".into())
-        .spawn(move || keep(keeper, &socket, inbox))?;
+        .spawn(move || keep(keeper, &socket, inbox));
+    if let Err(error) = keeper {
+        let why = format!("it cannot start a thread: {error}");
+        say(&parent, &Up::Unable(why.clone()))?;
+        return Err(io::Error::other(why));
+    }
     // Now it has all that it needs: a worker that ends before this is not started again and again.
     say(&parent, &Up::Ready)?;
 

@@ -79,7 +79,8 @@ pub(super) struct Supervisor {
 #[derive(Default)]
 struct Place {
     process: Option<WorkerProcess>,
-    ever: bool,
+    /// How many workers were started here, not counting those that were unable to work.
+    started: u32,
     given_up: bool,
 }
 
@@ -130,7 +131,7 @@ impl Supervisor {
             self.look_at_the_clock();
             self.serve();
         }
-        let started = self.places.iter().filter(|place| place.ever).count();
+        let started = self.places.iter().filter(|place| place.started > 0).count();
         Ended { failed: self.failed, started, killers: self.server.into_killers() }
     }
 
@@ -176,21 +177,22 @@ impl Supervisor {
             Ok(process) => {
                 log::debug!("worker process {number} starts, pid {}", process.pid());
                 place.process = Some(process);
-                place.ever = true;
+                place.started += 1;
             }
-            Err(error) => {
-                place.given_up = true;
-                let left = self.places.iter().filter(|place| !place.given_up).count();
-                log::warn!(
-                    "cannot start worker process {number}: {error}; going on with {left} of {} workers",
-                    self.places.len()
-                );
-                if left == 0 {
-                    self.fail(Failed::Workers(format!(
-                        "no worker process can be started: {error}"
-                    )));
-                }
-            }
+            Err(error) => self.do_without(number, &error.to_string()),
+        }
+    }
+
+    /// This worker is not to be had, for want of something that others may still get.
+    fn do_without(&mut self, number: usize, why: &str) {
+        self.places[number].given_up = true;
+        let left = self.places.iter().filter(|place| !place.given_up).count();
+        log::warn!(
+            "cannot start worker process {number}: {why}; going on with {left} of {} workers",
+            self.places.len()
+        );
+        if left == 0 {
+            self.fail(Failed::Workers(format!("no worker process can be started: {why}")));
         }
     }
 
@@ -275,6 +277,13 @@ impl Supervisor {
                         self.server.open(number, self.plan.seats);
                     }
                     Some(Up::Refused(why)) => return self.refused(why),
+                    Some(Up::Unable(why)) => {
+                        let place = &mut self.places[number];
+                        place.started = place.started.saturating_sub(1);
+                        if self.phase == Phase::Going {
+                            self.do_without(number, &why);
+                        }
+                    }
                     Some(_) => {
                         return Err(ServeError::Protocol("it works before it is ready".into()));
                     }
@@ -309,7 +318,8 @@ impl Supervisor {
         let exited = status.as_ref().is_ok_and(|status| status.code().is_some());
         let how = status.map_or_else(|error| error.to_string(), how);
         let closed = self.server.close(number, &how);
-        if self.phase != Phase::Going || self.failed.is_some() {
+        // One that is given up already has said why it ends.
+        if self.phase != Phase::Going || self.failed.is_some() || self.places[number].given_up {
             log::debug!("worker process {number} (pid {pid}) has ended: {how}");
             return;
         }

@@ -1,8 +1,10 @@
 //! Workers that cannot be had: with fewer the run goes on, with none it says why.
 
-use prunner_tests::process::Ended;
+use std::{fs, process::Command};
 
-use super::{Family, alone};
+use prunner_tests::{limits::with_large_stacks, meeting::Meeting, process::Ended};
+
+use super::{Family, SCENES, alone};
 
 fn ended(scene: &str, arguments: &[&str]) -> Ended {
     let _alone = alone();
@@ -59,6 +61,40 @@ fn a_run_whose_workers_get_no_threads_ends() {
         _ => assert_fails(&ended, &["worker process"]),
     }
     assert!(!ended.output.contains("has died"), "they end before they are ready: {ended:?}");
+    assert!(!ended.output.contains("worker_entry"), "that is not what is wrong: {ended:?}");
+}
+
+fn without_threads(arguments: &[&str]) -> Family {
+    let mut scenes = Command::new(SCENES);
+    Family::of(with_large_stacks(&mut scenes).arg("no threads").args(arguments))
+}
+
+/// The other one does all the work, which waits for the test to see the warning.
+#[test]
+fn a_run_goes_on_without_a_worker_that_gets_no_threads() {
+    let _alone = alone();
+    let meeting = Meeting::new();
+    let address = meeting.invitation().address().to_string();
+    let file = format!("{address}-first");
+    let mut family = without_threads(&[&address, &file]);
+    let warning = family.process.wait_for_line("WARN: cannot start worker process ");
+    (0..2).for_each(|_| meeting.next().let_go());
+    let ended = family.end();
+    let _ = fs::remove_file(&file);
+    assert!(warning.contains(": it cannot start a thread: "), "{warning}");
+    assert!(warning.ends_with("; going on with 1 of 2 workers"), "{warning}");
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    assert!(ended.output.ends_with("sum 1\n1 of 2 workers\n"), "{ended:?}");
+    assert_eq!(ended.output.matches("WARN: ").count(), 1, "one warning is enough: {ended:?}");
+}
+
+#[test]
+fn a_run_none_of_whose_workers_gets_threads_fails() {
+    let _alone = alone();
+    let ended = without_threads(&[""]).end();
+    let what = ["no worker process can be started", "it cannot start a thread: "];
+    assert_fails(&ended, &what);
+    assert!(!ended.output.contains("worker_entry"), "{ended:?}");
 }
 
 /// The program, two workers, and no second generation.
