@@ -100,7 +100,8 @@ where
 }
 
 fn leave(why: &str) -> ! {
-    let _ = writeln!(io::stderr(), "{why}");
+    // In one piece: others may say the same at this moment.
+    let _ = io::stderr().write_all(format!("{why}\n").as_bytes());
     process::exit(1);
 }
 
