@@ -82,6 +82,9 @@ impl<T> Context<'_, T> {
 
     /// Waits for the dict's lock and takes it, for read-modify-write that no merge can express.
     ///
+    /// On threads the guard gives it back; on worker processes the commit of this task does, which
+    /// follows soon if others wait.
+    ///
     /// ```
     /// # use prunner::{Context, Key, Labeled};
     /// # #[derive(Labeled)]
@@ -104,8 +107,12 @@ impl<T> Context<'_, T> {
     }
 
     /// A copy of an entry as it was written under the lock or joined last: **it may be stale**, and
-    /// merges that nobody has joined yet are missing. Under the [lock](Context::lock) it is exact. It
-    /// waits for the lock, but not for other workers' merges.
+    /// merges that nobody has joined yet are missing. Under the [lock](Context::lock) it is exact.
+    ///
+    /// On threads it waits for the lock, but not for other workers' merges. On worker processes it does
+    /// not take the lock: it asks the calling process for what is committed, after the commit of what
+    /// this worker did before, if one is under way. What this worker has made of an entry since then, or
+    /// has read under the lock, comes first.
     ///
     /// # Panics
     ///

@@ -252,8 +252,12 @@ pub fn dict() -> DictHandle {
 
 /// The dict, reached from plain functions.
 ///
-/// Each call takes the lock for itself, so two calls are not one step: for read-modify-write take
-/// [`global_lock`]. In `end`, which runs alone and last, it can only be read.
+/// Each call is a step of its own: for read-modify-write take [`global_lock`]. In `end`, which runs
+/// alone and last, the dict can only be read.
+///
+/// All calls but [`get`](DictHandle::get) take the lock, also those that only look. On threads they give
+/// it back when they return. On worker processes it stays taken until the task is committed, as always:
+/// others that want it wait for that.
 pub struct DictHandle {
     /// It belongs to this thread's run.
     here: std::marker::PhantomData<*const ()>,
@@ -261,7 +265,7 @@ pub struct DictHandle {
 
 impl DictHandle {
     /// A copy of the value. In `end` this is the truth; in the middle of a run **it may be stale**,
-    /// and merges that nobody has joined yet are missing.
+    /// and merges that nobody has joined yet are missing. It waits as [`Context::get`] does.
     ///
     /// # Panics
     ///
@@ -273,8 +277,8 @@ impl DictHandle {
         })
     }
 
-    /// Lends the value to `f` without copying it; as [`get`](DictHandle::get) otherwise. In the middle
-    /// of a run `f` holds the lock.
+    /// Lends the value to `f` without copying it. In the middle of a run `f` holds the lock. On threads
+    /// the value may be stale as that of [`get`](DictHandle::get); on worker processes it is exact.
     ///
     /// # Panics
     ///
@@ -296,7 +300,7 @@ impl DictHandle {
         global_lock().insert(key, value)
     }
 
-    /// Whether there is a value; as [`get`](DictHandle::get) otherwise.
+    /// Whether there is a value; as [`with`](DictHandle::with) otherwise.
     ///
     /// # Panics
     ///

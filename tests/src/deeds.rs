@@ -3,7 +3,8 @@
 use std::{
     hint::black_box,
     io::{self, Write},
-    process::{self, Command},
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    process::{self, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -49,6 +50,8 @@ pub enum Deed {
     Print(u64),
     /// Starts this program once more, for the scene of that name, and expects it to end well.
     Start(String),
+    /// The same, with a socket as its standard input.
+    StartAtSocket(String),
 }
 
 /// The handler.
@@ -115,7 +118,11 @@ impl Handler for Deeds {
                 cx.merge(SUM, Sum(1));
             }
             Deed::Print(lines) => print(*lines)?,
-            Deed::Start(scene) => start(scene)?,
+            Deed::Start(scene) => start(scene, Stdio::null())?,
+            Deed::StartAtSocket(scene) => {
+                let (_, theirs) = UnixStream::pair()?;
+                start(scene, OwnedFd::from(theirs).into())?;
+            }
         }
         Ok(())
     }
@@ -144,8 +151,9 @@ fn print(lines: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn start(scene: &str) -> TaskResult {
-    let output = Command::new(std::env::current_exe()?).args([scene, ""]).output()?;
+fn start(scene: &str, stdin: Stdio) -> TaskResult {
+    let mut program = Command::new(std::env::current_exe()?);
+    let output = program.args([scene, ""]).stdin(stdin).output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
         return Err(format!("{output:?}").into());

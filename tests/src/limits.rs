@@ -1,6 +1,6 @@
 //! What a program that a test starts may use.
 
-use std::io;
+use std::{io, process::Command};
 
 #[cfg(target_env = "gnu")]
 type Resource = libc::__rlimit_resource_t;
@@ -39,4 +39,27 @@ pub fn allow_no_more_processes_than(most: u64) -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Makes stacks so large that there is no doubt how many fit; a heap for each thread would blur that.
+pub fn with_large_stacks(command: &mut Command) -> &mut Command {
+    command.env("RUST_MIN_STACK", (64 << 20).to_string()).env("MALLOC_ARENA_MAX", "1")
+}
+
+/// Leaves address space for so many [large](with_large_stacks) stacks and half a one for all the rest.
+///
+/// # Errors
+///
+/// As `setrlimit(2)`.
+///
+/// # Panics
+///
+/// When nobody has made stacks large.
+pub fn leave_memory_for(threads: usize) -> io::Result<()> {
+    let stack = std::env::var("RUST_MIN_STACK").ok().and_then(|it| it.parse::<u64>().ok());
+    let stack = stack.expect("a size of stacks");
+    let statm = std::fs::read_to_string("/proc/self/statm")?;
+    let pages = statm.split(' ').next().and_then(|pages| pages.parse::<u64>().ok());
+    let used = pages.expect("the first number of statm") * 4096;
+    lower(libc::RLIMIT_AS, used + stack * threads as u64 + stack / 2)
 }

@@ -6,24 +6,32 @@
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
     fs,
     panic::catch_unwind,
     path::PathBuf,
-    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use prunner::__fuzz;
 use prunner_tests::{random::Random, scale::times};
 
-/// Remembers the largest allocation.
+/// Remembers the largest allocation of each thread: tests run side by side, and one that fails may print
+/// a backtrace, which takes megabytes.
 struct Watched;
 
-static LARGEST: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    // With a constant and nothing to drop it can be used wherever memory is allocated.
+    static LARGEST: Cell<usize> = const { Cell::new(0) };
+}
+
+fn note(size: usize) {
+    LARGEST.with(|largest| largest.set(largest.get().max(size)));
+}
 
 // SAFETY: the system's allocator does it all.
 unsafe impl GlobalAlloc for Watched {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LARGEST.fetch_max(layout.size(), Ordering::Relaxed);
+        note(layout.size());
         // SAFETY: as the caller has promised.
         unsafe { System.alloc(layout) }
     }
@@ -34,13 +42,13 @@ unsafe impl GlobalAlloc for Watched {
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        LARGEST.fetch_max(layout.size(), Ordering::Relaxed);
+        note(layout.size());
         // SAFETY: as the caller has promised.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        LARGEST.fetch_max(size, Ordering::Relaxed);
+        note(size);
         // SAFETY: as the caller has promised.
         unsafe { System.realloc(at, layout, size) }
     }
@@ -66,10 +74,10 @@ fn target(name: &str) -> fn(&[u8]) {
 }
 
 fn feed(name: &str, bytes: &[u8]) {
-    LARGEST.store(0, Ordering::Relaxed);
+    LARGEST.set(0);
     let result = catch_unwind(|| target(name)(bytes));
     assert!(result.is_ok(), "{name} fails for {}", hex(bytes));
-    let largest = LARGEST.load(Ordering::Relaxed);
+    let largest = LARGEST.get();
     assert!(largest <= MOST_ALLOCATED, "{name} allocates {largest} bytes for {}", hex(bytes));
 }
 

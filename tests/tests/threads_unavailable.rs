@@ -2,14 +2,15 @@
 
 use std::process::Command;
 
-use prunner_tests::process::{Ended, Process};
+use prunner_tests::{
+    limits::with_large_stacks,
+    process::{Ended, Process},
+};
 
 /// Runs with 10 workers where only so many threads beside the caller's can be started.
 fn ended(short: &str, threads: &str) -> Ended {
     let mut command = Command::new(env!("CARGO_BIN_EXE_few_threads"));
-    // Large stacks leave no doubt how many fit; a heap for each thread would blur that.
-    command.env("RUST_MIN_STACK", (64 << 20).to_string()).env("MALLOC_ARENA_MAX", "1");
-    Process::start(command.args([short, threads])).end()
+    Process::start(with_large_stacks(&mut command).args([short, threads])).end()
 }
 
 #[track_caller]

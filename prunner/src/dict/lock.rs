@@ -215,8 +215,8 @@ thread_local! {
 /// On threads it is released when it is dropped, and what a task has written under it stays even if
 /// the task fails afterwards: prefer [`merge`](crate::Context::merge), which is undone.
 ///
-/// On a broker it is held until the task is committed, and what was written under it appears with the
-/// commit.
+/// On worker processes it is held until the task is committed, also if the guard is dropped before that
+/// and nothing was written; what was written under it appears with the commit.
 ///
 /// Reading an entry that is also merged into joins the merges of all tasks that have finished so
 /// far. The running task's own merges are not among them.

@@ -36,7 +36,7 @@ pub(super) fn first() -> Vec<Blob> {
     vec![Blob::default(), Blob { tasks: three, ..Blob::default() }]
 }
 
-/// The first byte is the order; what follows are [calls](Call). Afterwards all that is left is run.
+/// The first byte is the order; what follows are calls (`Call`). Afterwards all that is left is run.
 pub fn broker(bytes: &[u8]) {
     let mut script = Script(bytes);
     let order =

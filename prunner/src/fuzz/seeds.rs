@@ -149,6 +149,7 @@ fn ups() -> Vec<Up> {
         Up::Release { seat: 0, token: Token(1), why: Release::Shutdown },
         Up::Suspect { token: Token(1), label: "step".into(), data: Some("(4)".into()) },
         Up::Broken("two keys share one name".into()),
+        Up::Unable("no thread".into()),
     ]
 }
 

@@ -3,6 +3,7 @@
 use std::{
     env,
     ffi::OsString,
+    fs::File,
     io::{self, ErrorKind, Read, Write},
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
@@ -12,7 +13,7 @@ use std::{
     time::Instant,
 };
 
-use super::{WORKER, build, wire::Inbox};
+use super::{WORKER, build, name_of, wire::Inbox};
 use crate::worker_test::worker_test;
 
 /// A worker process that was started and not yet waited for. It is killed when this is dropped.
@@ -49,12 +50,13 @@ impl WorkerProcess {
     pub(super) fn start(first_words: Vec<u8>, prefixed: bool) -> io::Result<Self> {
         let (socket, theirs) = UnixStream::pair()?;
         socket.set_nonblocking(true)?;
+        let theirs = File::from(OwnedFd::from(theirs));
         let output = || if prefixed { Stdio::piped() } else { Stdio::inherit() };
         let mut child = Command::new(build::executable()?)
             .arg0(env::args_os().next().unwrap_or_else(|| "prunner-worker".into()))
             .args(arguments())
-            .env(WORKER, "stdin")
-            .stdin(OwnedFd::from(theirs))
+            .env(WORKER, name_of(&theirs)?)
+            .stdin(theirs)
             .stdout(output())
             .stderr(output())
             // Ctrl-C in the terminal is for the parent, which knows what to do about it.
@@ -148,7 +150,7 @@ pub(super) struct Pipe {
 }
 
 #[derive(Debug)]
-struct OwnedReader(std::fs::File);
+struct OwnedReader(File);
 
 /// A longer line is passed on in pieces.
 const MOST_LINE: usize = 64 << 10;

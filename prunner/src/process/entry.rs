@@ -7,7 +7,7 @@ use std::{
     io::{self, ErrorKind, Write},
     os::{
         fd::{AsFd, AsRawFd, OwnedFd},
-        unix::{fs::FileTypeExt, net::UnixStream},
+        unix::net::UnixStream,
     },
     process, str,
     sync::Arc,
@@ -21,6 +21,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     WORKER,
     build::Build,
+    name_of,
     wire::{Down, Greeting, Hello, Inbox, Limits, MAGIC, PROTOCOL, Up, Welcome, write_frame},
 };
 use crate::{
@@ -56,22 +57,18 @@ pub(crate) fn unclaimed() -> NotAWorker {
     if let Some(claimed) = &*CLAIMED.lock() {
         return NotAWorker::Unclaimed(claimed.hello.runner_type.clone());
     }
-    match is_worker() {
-        true => NotAWorker::Unclaimed("R".into()),
-        false => NotAWorker::Program,
+    match socket() {
+        Some(_) => NotAWorker::Unclaimed("R".into()),
+        None => NotAWorker::Program,
     }
 }
 
-/// A process that a handler starts inherits the variable, but not the socket.
-fn is_worker() -> bool {
-    env::var_os(WORKER).is_some_and(|value| value == "stdin")
-        && io::stdin().as_fd().try_clone_to_owned().is_ok_and(|fd| is_socket(fd).is_some())
-}
-
-fn is_socket(fd: OwnedFd) -> Option<UnixStream> {
-    let file = File::from(fd);
-    let is_socket = file.metadata().ok()?.file_type().is_socket();
-    is_socket.then(|| UnixStream::from(OwnedFd::from(file)))
+/// The socket with which this process was started as a worker, if it was.
+fn socket() -> Option<UnixStream> {
+    let name = env::var_os(WORKER)?;
+    let stdin = File::from(io::stdin().as_fd().try_clone_to_owned().ok()?);
+    let is_it = name_of(&stdin).is_ok_and(|stdin| name == *stdin);
+    is_it.then(|| UnixStream::from(OwnedFd::from(stdin)))
 }
 
 /// Becomes a worker if this process was started as one for a runner of this type.
@@ -82,10 +79,8 @@ where
 {
     let mut claimed = CLAIMED.lock();
     if claimed.is_none() {
-        if !is_worker() {
-            return;
-        }
-        match claim() {
+        let Some(socket) = socket() else { return };
+        match claim(socket) {
             Ok(new) => *claimed = Some(new),
             // The parent is gone, or has said something that no parent says. Whatever `main` does next is
             // not for this process to do.
@@ -105,14 +100,13 @@ where
 }
 
 fn leave(why: &str) -> ! {
-    let _ = writeln!(io::stderr(), "{why}");
+    // In one piece: others may say the same at this moment.
+    let _ = io::stderr().write_all(format!("{why}\n").as_bytes());
     process::exit(1);
 }
 
 /// Takes the socket and hears what there is to know.
-fn claim() -> io::Result<Claimed> {
-    let socket = is_socket(io::stdin().as_fd().try_clone_to_owned()?)
-        .ok_or_else(|| io::Error::other("its standard input is not a socket"))?;
+fn claim(socket: UnixStream) -> io::Result<Claimed> {
     // Handlers, and programs that they start, shall not read the conversation.
     let null = File::open("/dev/null")?;
     // SAFETY: dup2 takes two descriptors, both of them open.
@@ -207,9 +201,14 @@ where
         .collect();
     let keeper = Keeper::new(desks.clone(), Arc::clone(&link), hello.lease, hello.limits.task);
     let parent = socket.try_clone()?;
-    thread::Builder::new()
+    let keeper = thread::Builder::new()
         .name("prunner-keeper".into())
-        .spawn(move || keep(keeper, &socket, inbox))?;
+        .spawn(move || keep(keeper, &socket, inbox));
+    if let Err(error) = keeper {
+        let why = format!("it cannot start a thread: {error}");
+        say(&parent, &Up::Unable(why.clone()))?;
+        return Err(io::Error::other(why));
+    }
     // Now it has all that it needs: a worker that ends before this is not started again and again.
     say(&parent, &Up::Ready)?;
 

@@ -22,7 +22,15 @@ mod server;
 mod supervisor;
 pub(crate) mod wire;
 
-use std::{any::type_name, io, sync::Arc, thread, time::Duration};
+use std::{
+    any::type_name,
+    fs::File,
+    io,
+    os::unix::fs::{FileTypeExt, MetadataExt},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -46,8 +54,19 @@ use crate::{
     runner::ParallelTaskRunner,
 };
 
-/// By this variable a process knows that it was started as a worker.
+/// By this variable a process knows that it was started as a worker. It [names](name_of) the socket that
+/// is its standard input then: programs that handlers start inherit the variable, but not that socket.
 const WORKER: &str = "PRUNNER_WORKER";
+
+/// What tells this socket from all others that are open.
+fn name_of(socket: &File) -> io::Result<String> {
+    let metadata = socket.metadata()?;
+    match metadata.file_type().is_socket() {
+        true => Ok(metadata.ino().to_string()),
+        // It may have a socket's number.
+        false => Err(io::Error::other("it is not a socket")),
+    }
+}
 
 /// Makes a worker of this process if it was started as one for a runner of type `R`; returns at once
 /// otherwise.

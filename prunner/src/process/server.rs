@@ -324,7 +324,7 @@ impl Server {
     /// Does what a worker asks for.
     pub(crate) fn handle(&mut self, from: usize, up: Up) -> Result<(), ServeError> {
         match up {
-            Up::Ready | Up::Refused(_) => {
+            Up::Ready | Up::Refused(_) | Up::Unable(_) => {
                 Err(ServeError::Protocol("it says hello in the middle of a run".into()))
             }
             Up::Posts { seat, blobs } => {

@@ -71,6 +71,9 @@ pub(super) struct Supervisor {
     /// What there was at the last death: commits, and tasks that have died with their workers.
     progress: (u64, u64),
     failed: Option<Failed>,
+    /// What a worker lacked that could not be started, and whether one alone was tried since.
+    missing: Option<String>,
+    tried_alone: bool,
     phase: Phase,
     renewed: Instant,
     /// Whether `begin` has posts that it is too early to publish.
@@ -81,7 +84,8 @@ pub(super) struct Supervisor {
 #[derive(Default)]
 struct Place {
     process: Option<WorkerProcess>,
-    ever: bool,
+    /// How many workers were started here, not counting those that were unable to work.
+    started: u32,
     given_up: bool,
 }
 
@@ -118,6 +122,8 @@ impl Supervisor {
             deaths: 0,
             progress: (0, 0),
             failed: None,
+            missing: None,
+            tried_alone: false,
             phase: Phase::Going,
             renewed: Instant::now(),
             early: false,
@@ -133,7 +139,7 @@ impl Supervisor {
             self.look_at_the_clock();
             self.serve();
         }
-        let started = self.places.iter().filter(|place| place.ever).count();
+        let started = self.places.iter().filter(|place| place.started > 0).count();
         Ended { failed: self.failed, started, killers: self.server.into_killers() }
     }
 
@@ -160,40 +166,60 @@ impl Supervisor {
             if missing == 0 {
                 break;
             }
-            let place = &mut self.places[number];
-            if place.process.is_none() && !place.given_up {
-                self.start_worker(number);
+            let place = &self.places[number];
+            if place.process.is_none() && !place.given_up && self.start_worker(number) {
                 missing -= 1;
             }
         }
+        while queued > 0 && self.failed.is_none() && self.places.iter().all(Place::is_lost) {
+            self.last_resort();
+        }
         let reserve = self.places.iter().filter(|place| place.is_expected()).count() * seats;
         self.server.set_reserve(reserve);
-        if queued > 0 && self.places.iter().all(|place| place.given_up && place.process.is_none()) {
-            self.fail(Failed::Workers("no worker process can be started".into()));
-        }
     }
 
-    fn start_worker(&mut self, number: usize) {
+    /// Starts a worker; false if there is none to be had.
+    fn start_worker(&mut self, number: usize) -> bool {
         let place = &mut self.places[number];
         match WorkerProcess::start((self.plan.first_words)(number), self.plan.prefixed) {
             Ok(process) => {
                 log::debug!("worker process {number} starts, pid {}", process.pid());
                 place.process = Some(process);
-                place.ever = true;
+                place.started += 1;
+                true
             }
             Err(error) => {
-                place.given_up = true;
-                let left = self.places.iter().filter(|place| !place.given_up).count();
-                log::warn!(
-                    "cannot start worker process {number}: {error}; going on with {left} of {} workers",
-                    self.places.len()
-                );
-                if left == 0 {
-                    self.fail(Failed::Workers(format!(
-                        "no worker process can be started: {error}"
-                    )));
-                }
+                self.do_without(number, &error.to_string());
+                false
             }
+        }
+    }
+
+    /// This worker is not to be had, for want of something that others may still get.
+    fn do_without(&mut self, number: usize, why: &str) {
+        self.places[number].given_up = true;
+        let left = self.places.iter().filter(|place| !place.given_up).count();
+        log::warn!(
+            "cannot start worker process {number}: {why}; going on with {left} of {} workers",
+            self.places.len()
+        );
+        self.missing = Some(why.to_string());
+    }
+
+    /// No worker is left, and none is to be had. When each of several has failed to get what it needs
+    /// because the others had it, one alone gets it.
+    fn last_resort(&mut self) {
+        match self.missing.take() {
+            Some(_) if !self.tried_alone && self.places.len() > 1 => {
+                self.tried_alone = true;
+                log::warn!("one worker process is tried again, alone");
+                self.places[0].given_up = false;
+                self.start_worker(0);
+            }
+            Some(why) => {
+                self.fail(Failed::Workers(format!("no worker process can be started: {why}")));
+            }
+            None => self.fail(Failed::Workers("no worker process can be started".into())),
         }
     }
 
@@ -278,6 +304,13 @@ impl Supervisor {
                         self.server.open(number, self.plan.seats);
                     }
                     Some(Up::Refused(why)) => return self.refused(why),
+                    Some(Up::Unable(why)) => {
+                        let place = &mut self.places[number];
+                        place.started = place.started.saturating_sub(1);
+                        if self.phase == Phase::Going {
+                            self.do_without(number, &why);
+                        }
+                    }
                     Some(_) => {
                         return Err(ServeError::Protocol("it works before it is ready".into()));
                     }
@@ -314,7 +347,8 @@ impl Supervisor {
         let from_outside = sigkill && !must && !killed && !self.out_of_memory.has_struck();
         let how = status.map_or_else(|error| error.to_string(), how);
         let closed = self.server.close(number, &how, from_outside);
-        if self.phase != Phase::Going || self.failed.is_some() {
+        // One that is given up already has said why it ends.
+        if self.phase != Phase::Going || self.failed.is_some() || self.places[number].given_up {
             log::debug!("worker process {number} (pid {pid}) has ended: {how}");
             return;
         }
@@ -356,7 +390,7 @@ impl Supervisor {
         text += "; main must call prunner::worker_entry::<R>() before anything else, R being the type of \
                  the runner";
         log::warn!("{text}");
-        if self.places.iter().all(|place| place.given_up && place.process.is_none()) {
+        if self.places.iter().all(Place::is_lost) {
             self.fail(Failed::Workers(text));
         }
     }
@@ -447,6 +481,11 @@ impl Supervisor {
 impl Place {
     fn is_starting(&self) -> bool {
         self.process.as_ref().is_some_and(|process| process.stage != Stage::Ready)
+    }
+
+    /// Whether it has no worker and gets none.
+    fn is_lost(&self) -> bool {
+        self.given_up && self.process.is_none()
     }
 
     /// Whether its worker is starting, or could be started.

@@ -84,7 +84,7 @@ pub(crate) struct Limits {
 pub(crate) enum Up {
     /// It has understood its [`Hello`] and is ready.
     Ready,
-    /// It cannot work; the text says why.
+    /// It cannot work, and neither can any other; the text says why.
     Refused(String),
     /// Posts that belong to the next commit of this seat: a commit may be larger than a frame.
     Posts { seat: u16, blobs: Vec<Blob> },
@@ -103,6 +103,9 @@ pub(crate) enum Up {
     Suspect { token: Token, label: String, data: Option<String> },
     /// The dict cannot be made whole.
     Broken(String),
+    /// In place of [`Ready`](Up::Ready): it has not got what it needs, such as a thread; the text says
+    /// what. Other workers may have.
+    Unable(String),
 }
 
 /// From the parent to a worker process.

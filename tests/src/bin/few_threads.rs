@@ -17,7 +17,7 @@ use prunner::{
 };
 use prunner_tests::{
     gate::Gate,
-    limits::{allow_no_more_processes_than, lower},
+    limits::{allow_no_more_processes_than, leave_memory_for, lower},
     log_lines::print_warnings,
     random::Random,
 };
@@ -106,19 +106,6 @@ impl ParallelTaskRunner for Few {
         }
         Ok(())
     }
-}
-
-/// The stack of a thread, as the test has set it.
-fn stack() -> u64 {
-    std::env::var("RUST_MIN_STACK").ok().and_then(|it| it.parse().ok()).expect("a size of stacks")
-}
-
-/// Leaves address space for so many stacks and half a one for all the rest.
-fn leave_memory_for(threads: usize) -> io::Result<()> {
-    let statm = std::fs::read_to_string("/proc/self/statm")?;
-    let pages = statm.split(' ').next().and_then(|pages| pages.parse::<u64>().ok());
-    let used = pages.expect("the first number of statm") * 4096;
-    lower(libc::RLIMIT_AS, used + stack() * threads as u64 + stack() / 2)
 }
 
 /// Allows 32 open files and opens as many as there can be.

@@ -7,7 +7,7 @@ use std::{fs::File, io, process::ExitCode, time::SystemTime};
 use prunner::{Error, MessageLoop, Report, Runner};
 use prunner_tests::{
     deeds::{Deed, Deeds, Program, SUM},
-    limits::{allow_no_more_processes_than, lower},
+    limits::{allow_no_more_processes_than, leave_memory_for, lower},
     log_lines::print_warnings,
     meeting::Invitation,
     program::program,
@@ -16,12 +16,20 @@ use prunner_tests::{
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let scene = arguments.first().expect("a scene").as_str();
+    let is_worker = std::env::var_os("PRUNNER_WORKER").is_some();
     println!("main");
     match scene {
         "no entry" => {}
-        "no run" if std::env::var_os("PRUNNER_WORKER").is_some() => return ExitCode::SUCCESS,
+        "no run" if is_worker => return ExitCode::SUCCESS,
         "no run" => {}
         "other entry" => prunner::worker_entry::<MessageLoop>(),
+        "no threads" if is_worker => {
+            // All workers, or the one that makes the file.
+            if arguments.get(2).is_none_or(|file| File::create_new(file).is_ok()) {
+                leave_memory_for(0).expect("the limit can be lowered");
+            }
+            prunner::worker_entry::<Program>();
+        }
         _ => prunner::worker_entry::<Program>(),
     }
     print_warnings();
@@ -31,12 +39,14 @@ fn main() -> ExitCode {
     let play = Scene { invitation: Invitation::to(address) };
     let report = match scene {
         "no entry" | "no run" | "other entry" => play.add(2),
+        "no threads" => play.meet(2, 2),
         "meet" => play.meet(number(2) as usize, number(3)),
         "few files" => few_files(number(2)).and_then(|()| play.add(10)),
         "few processes" => few_processes(number(2)).and_then(|()| play.add(10)),
         "print" => play.print(false),
         "print with prefix" => play.print(true),
         "start" => play.run(1, [Deed::Start("threads".into())], |it| it),
+        "start at socket" => play.run(1, [Deed::StartAtSocket("threads".into())], |it| it),
         "threads" => on_threads(),
         "rebuilt" => play.rebuilt(),
         _ => panic!("what is {scene}?"),

@@ -1,9 +1,12 @@
 //! Two builds that meet: the worker refuses, and both are named.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{Read, Write},
-    os::{fd::OwnedFd, unix::net::UnixStream},
+    os::{
+        fd::OwnedFd,
+        unix::{fs::MetadataExt, net::UnixStream},
+    },
     process::{Command, Output, Stdio},
     time::Duration,
 };
@@ -29,11 +32,13 @@ fn answer(words: &[u8]) -> (Vec<u8>, Output) {
     let _alone = alone();
     let (mut ours, theirs) = UnixStream::pair().expect("a pair of sockets");
     ours.set_read_timeout(Some(PATIENCE)).expect("it is a socket");
+    let theirs = File::from(OwnedFd::from(theirs));
+    let name = theirs.metadata().expect("it is open").ino().to_string();
     let worker = Command::new(SCENES)
         .args(["meet", ""])
-        .env("PRUNNER_WORKER", "stdin")
+        .env("PRUNNER_WORKER", name)
         .env(super::MARK, "builds")
-        .stdin(OwnedFd::from(theirs))
+        .stdin(theirs)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

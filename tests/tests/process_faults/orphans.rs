@@ -32,12 +32,23 @@ fn a_stopped_worker_does_not_outlive_its_parent() {
     assert_none_left(&family.mark, Duration::from_secs(1));
 }
 
-/// It inherits the variable by which a worker knows what it is.
-#[test]
-fn a_program_that_a_handler_starts_is_not_a_worker() {
+#[track_caller]
+fn assert_starts_a_program(scene: &str) {
     let _alone = alone();
-    let ended = Family::start("start", &[""]).end();
+    let ended = Family::start(scene, &[""]).end();
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
     assert!(ended.output.contains("started: main\nwell: posted 10 = "), "{ended:?}");
     assert!(ended.output.contains("sum 45"), "{ended:?}");
+}
+
+/// It inherits the variable by which a worker knows what it is.
+#[test]
+fn a_program_that_a_handler_starts_is_not_a_worker() {
+    assert_starts_a_program("start");
+}
+
+/// As under a server that hands its connections on: a socket, but not that of the worker.
+#[test]
+fn a_program_that_a_handler_starts_with_a_socket_is_not_a_worker() {
+    assert_starts_a_program("start at socket");
 }

@@ -1,8 +1,10 @@
 //! Workers that cannot be had: with fewer the run goes on, with none it says why.
 
-use prunner_tests::process::Ended;
+use std::{fs, process::Command};
 
-use super::{Family, alone};
+use prunner_tests::{limits::with_large_stacks, meeting::Meeting, process::Ended};
+
+use super::{Family, SCENES, alone};
 
 fn ended(scene: &str, arguments: &[&str]) -> Ended {
     let _alone = alone();
@@ -49,16 +51,49 @@ fn a_run_that_gets_no_worker_at_all_fails() {
     assert_fails(&ended("few processes", &["1"]), &["cannot start worker processes"]);
 }
 
-/// There is a process for each of some workers, and not for all of their threads. Who gets one is
-/// chance; in any case the end comes soon, and is no wrong answer.
+/// There is a process for each of some workers, and not for all of their threads. If each lacks one
+/// because the others have the rest, one of them is tried alone.
 #[test]
-fn a_run_whose_workers_get_no_threads_ends() {
-    let ended = ended("few processes", &["9"]);
-    match ended.status.code() {
-        Some(0) => assert_well(&ended),
-        _ => assert_fails(&ended, &["worker process"]),
+fn a_run_whose_workers_get_few_threads_goes_on() {
+    for limit in ["4", "5", "7", "9"] {
+        let ended = ended("few processes", &[limit]);
+        assert_well(&ended);
+        assert!(!ended.output.contains("has died"), "they end before they are ready: {ended:?}");
+        assert!(!ended.output.contains("worker_entry"), "that is not what is wrong: {ended:?}");
     }
-    assert!(!ended.output.contains("has died"), "they end before they are ready: {ended:?}");
+}
+
+fn without_threads(arguments: &[&str]) -> Family {
+    let mut scenes = Command::new(SCENES);
+    Family::of(with_large_stacks(&mut scenes).arg("no threads").args(arguments))
+}
+
+/// The other one does all the work, which waits for the test to see the warning.
+#[test]
+fn a_run_goes_on_without_a_worker_that_gets_no_threads() {
+    let _alone = alone();
+    let meeting = Meeting::new();
+    let address = meeting.invitation().address().to_string();
+    let file = format!("{address}-first");
+    let mut family = without_threads(&[&address, &file]);
+    let warning = family.process.wait_for_line("WARN: cannot start worker process ");
+    (0..2).for_each(|_| meeting.next().let_go());
+    let ended = family.end();
+    let _ = fs::remove_file(&file);
+    assert!(warning.contains(": it cannot start a thread: "), "{warning}");
+    assert!(warning.ends_with("; going on with 1 of 2 workers"), "{warning}");
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    assert!(ended.output.ends_with("sum 1\n1 of 2 workers\n"), "{ended:?}");
+    assert_eq!(ended.output.matches("WARN: ").count(), 1, "one warning is enough: {ended:?}");
+}
+
+#[test]
+fn a_run_none_of_whose_workers_gets_threads_fails() {
+    let _alone = alone();
+    let ended = without_threads(&[""]).end();
+    let what = ["no worker process can be started", "it cannot start a thread: "];
+    assert_fails(&ended, &what);
+    assert!(!ended.output.contains("worker_entry"), "{ended:?}");
 }
 
 /// The program, two workers, and no second generation.

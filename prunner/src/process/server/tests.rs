@@ -96,7 +96,7 @@ fn read(token: u128) -> Up {
 #[test]
 fn what_makes_no_sense_is_a_breach_of_the_protocol() {
     let (mut server, _) = server(1, &[b"a"]);
-    for up in [Up::Ready, Up::Refused("no".into())] {
+    for up in [Up::Ready, Up::Refused("no".into()), Up::Unable("no".into())] {
         assert_eq!(server.refuses(0, up), "it says hello in the middle of a run");
     }
     let commit = || Some(Commit::new(Token(1)));
