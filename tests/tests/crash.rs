@@ -41,6 +41,7 @@ struct Scene {
     lease: u64,
     /// Whether the output of workers comes by way of the parent.
     prefix: bool,
+    oldest_first: bool,
     fault: Option<(&'static str, PathBuf)>,
 }
 
@@ -55,6 +56,7 @@ impl Scene {
             seed: random.below(1 << 40),
             lease: 10_000,
             prefix: random.one_in(4),
+            oldest_first: random.one_in(2),
             fault: None,
         }
     }
@@ -73,6 +75,7 @@ impl Scene {
             command.args([flag, &number.to_string()]);
         }
         command.args(["--prefix", &self.prefix.to_string()]);
+        command.args(["--oldest-first", &self.oldest_first.to_string()]);
         if let Some((fault, scratch)) = &self.fault {
             command.args(["--fault", fault]).arg("--scratch").arg(scratch);
         }

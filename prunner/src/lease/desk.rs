@@ -16,7 +16,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Link, counts::Counts, worker::failed};
 use crate::{
-    broker::{Blob, Commit, Cursor, DeadLetter, Lease, Lock, Malformed, Read, Tasks, Token},
+    broker::{
+        Blob, Commit, Cursor, DeadLetter, Lease, Lock, Malformed, Read, Release, Tasks, Token,
+    },
     codec::{self, Bytes},
     dict::SharedDict,
     engine::queue::Order,
@@ -36,8 +38,44 @@ pub(crate) struct Sizes {
 const MOST_TASKS: usize = 512;
 const MOST_BLOB_BYTES: usize = 256 << 10;
 
-/// How many leases a worker has or has asked for: one runs, one waits.
-const IN_FLIGHT: usize = 2;
+/// Which task of its lease a worker takes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Walk {
+    NewestFirst,
+    OldestFirst,
+    /// Oldest first, and there is no other worker: then it can be the oldest of all. Follow-ups belong
+    /// behind what is queued, so they are left to the next leases.
+    AsPosted,
+}
+
+impl Walk {
+    fn of(sizes: Sizes) -> Self {
+        match sizes.order {
+            Order::Lifo => Self::NewestFirst,
+            Order::Fifo if sizes.all_seats > 1 => Self::OldestFirst,
+            Order::Fifo => Self::AsPosted,
+        }
+    }
+
+    /// Into how many pieces a worker cuts what it posts: for everybody who might take one.
+    fn pieces(sizes: Sizes) -> usize {
+        match Self::of(sizes) {
+            Self::NewestFirst | Self::OldestFirst => 2 * sizes.all_seats,
+            // Pieces would stay pieces, down to leases of one task.
+            Self::AsPosted => 1,
+        }
+    }
+
+    /// How many leases a worker has or has asked for.
+    fn in_flight(self) -> usize {
+        match self {
+            // One runs, one waits.
+            Self::NewestFirst | Self::OldestFirst => 2,
+            // What the first one posts may have to run before the second one.
+            Self::AsPosted => 1,
+        }
+    }
+}
 
 /// The tasks of a worker. The worker locks it between two tasks, the keeper when there is something
 /// to be done while a handler runs.
@@ -46,6 +84,7 @@ pub(crate) struct Desk<T> {
     /// The number of this worker among those of all processes.
     pub(super) worker: usize,
     pub(super) sizes: Sizes,
+    walk: Walk,
     state: Mutex<State<T>>,
     /// An answer has come, or the phase has changed.
     changed: Condvar,
@@ -94,8 +133,9 @@ pub(super) struct State<T> {
     pub(super) held: bool,
     /// Whether it has got it since the worker looked at the clock: waiting for it is no work.
     pub(super) waited: bool,
-    /// A task that failed had written under the lock: the tasks of the lease run one by one.
-    careful: bool,
+    /// Whether tasks run by themselves, without their follow-ups: the lease ends after each. It may be
+    /// a suspect; or a task that failed had written under the lock; or what was posted comes first.
+    one_by_one: bool,
     /// Leases that have come and were not started, and how many more were asked for.
     stash: VecDeque<Lease>,
     asked: usize,
@@ -149,6 +189,7 @@ impl<T> Desk<T> {
             seat,
             worker,
             sizes,
+            walk: Walk::of(sizes),
             state: Mutex::new(State {
                 phase: Phase::Going,
                 token: None,
@@ -165,7 +206,7 @@ impl<T> Desk<T> {
                 started: 0,
                 held: false,
                 waited: false,
-                careful: false,
+                one_by_one: false,
                 stash: VecDeque::new(),
                 asked: 0,
                 under_way: None,
@@ -221,9 +262,16 @@ impl<T> Desk<T> {
         self.lock_wanted.store(false, Ordering::Relaxed);
     }
 
-    /// Waits for a lease and takes it up; false when there will be none.
+    /// Waits for a lease and takes it up, unless there is one that goes on; false when there will be
+    /// none.
     pub(super) fn take_lease(&self, link: &dyn Link) -> bool {
         let mut state = self.lock();
+        if state.token.is_some() && state.one_by_one {
+            self.put_back(&mut state, link);
+        }
+        if state.token.is_some() {
+            return true;
+        }
         loop {
             if state.phase != Phase::Going {
                 return false;
@@ -232,12 +280,25 @@ impl<T> Desk<T> {
                 state.take_up(lease);
                 return true;
             }
-            let want = state.want(IN_FLIGHT);
+            let want = state.want(self.walk.in_flight());
             if !want.is_empty() {
                 link.step(self.seat, None, &want);
             }
             self.wait(&mut state);
         }
+    }
+
+    /// Gives a lease back of which nothing was started since its commit: it is then the next one, behind
+    /// what is of a higher priority.
+    fn put_back(&self, state: &mut MutexGuard<'_, State<T>>, link: &dyn Link) {
+        // Before that nobody knows it.
+        self.wait_for_commit(state);
+        if let Some(token) = state.token
+            && !state.lost
+        {
+            link.release(self.seat, token, Release::Shutdown);
+        }
+        state.abandon(self.dict());
     }
 }
 
@@ -269,7 +330,7 @@ impl<T> State<T> {
     fn take_up(&mut self, lease: Lease) {
         self.token = Some(lease.token);
         self.origin = lease.blob;
-        (self.lost, self.careful, self.held) = (false, false, false);
+        (self.lost, self.one_by_one, self.held) = (false, self.origin.suspect, false);
         self.open_roots();
     }
 
@@ -277,14 +338,9 @@ impl<T> State<T> {
         self.roots = Roots::of(&self.origin.tasks);
     }
 
-    /// Whether tasks run by themselves, without their follow-ups.
-    fn one_by_one(&self) -> bool {
-        self.careful || self.origin.suspect
-    }
-
     /// Whether the lease must end although there is something to do.
     pub(super) fn must_end(&self) -> bool {
-        self.phase != Phase::Going || (self.one_by_one() && self.ended > 0)
+        self.phase != Phase::Going || (self.one_by_one && self.ended > 0)
     }
 
     pub(super) fn is_suspect(&self) -> bool {
@@ -365,6 +421,20 @@ impl<T> State<T> {
         self.dead.push(DeadLetter { task: Bytes(task), report: Bytes(report) });
     }
 
+    /// Takes out the roots that were not started.
+    fn hand_on_roots(&mut self, mut to: impl FnMut(&[u8])) {
+        let mut malformed = None;
+        while let Some(place) = self.roots.next() {
+            match place {
+                Ok(place) => to(self.roots.tasks.at(place)),
+                Err(error) => malformed = Some(error),
+            }
+        }
+        if let Some(error) = malformed {
+            self.die_unread(Vec::new(), &error.to_string());
+        }
+    }
+
     /// A task whose bytes do not say what it is.
     fn die_unread(&mut self, task: Vec<u8>, why: &str) {
         let failure = Failure::new("a task that cannot be read", None, Cause::text(why), 0);
@@ -398,7 +468,7 @@ impl<T> State<T> {
     pub(super) fn start_again(&mut self, dict: &SharedDict) {
         self.forget();
         dict.forget();
-        self.careful = true;
+        self.one_by_one = true;
         self.open_roots();
     }
 }
@@ -434,19 +504,29 @@ impl<T: Labeled + Serialize + DeserializeOwned> Desk<T> {
         let [high, normal, low] =
             [Priority::High, Priority::Normal, Priority::Low].map(|it| it as usize);
         loop {
-            let oldest_first = self.sizes.order == Order::Fifo;
+            let oldest_first = self.walk != Walk::NewestFirst;
             let of = |lane: &mut VecDeque<T>| {
                 if oldest_first { lane.pop_front() } else { lane.pop_back() }
             };
-            let mut task = of(&mut state.local[high]);
-            if task.is_none() && !oldest_first {
-                task = of(&mut state.local[normal]);
-            }
+            let mut task = match self.walk {
+                Walk::NewestFirst => {
+                    of(&mut state.local[high]).or_else(|| of(&mut state.local[normal]))
+                }
+                Walk::OldestFirst => of(&mut state.local[high]),
+                Walk::AsPosted => {
+                    // Of these nothing is queued.
+                    let before_roots = state.origin.priority as usize;
+                    state.local[..before_roots].iter_mut().find_map(of)
+                }
+            };
             if task.is_none()
                 && let Some(place) = state.roots.next()
             {
                 let Some(task) = state.open(place) else { continue };
                 return Taken::Task(task);
+            }
+            if task.is_none() && self.walk == Walk::AsPosted {
+                return Taken::Nothing;
             }
             if task.is_none() {
                 task = of(&mut state.local[normal]);
@@ -482,6 +562,9 @@ impl<T: Labeled + Serialize + DeserializeOwned> Desk<T> {
     /// Ends the lease as it stands and sends the commit. A task that runs goes on under a lease of its
     /// own; it must not hold the dict's lock, nor wait for it. No commit may be under way.
     ///
+    /// If tasks run exactly as they were posted, the roots that were not started go on under that lease,
+    /// too: posted, they would come behind tasks that are newer.
+    ///
     /// Returns false if the dict is broken.
     pub(super) fn cut(&self, state: &mut State<T>, link: &dyn Link) -> bool {
         debug_assert!(state.under_way.is_none(), "one commit at a time");
@@ -494,17 +577,27 @@ impl<T: Labeled + Serialize + DeserializeOwned> Desk<T> {
             }
         };
         state.token = None;
+        let mut kept = state.running_bytes().map(Tasks::one).unwrap_or_default();
+        if self.walk == Walk::AsPosted && state.phase == Phase::Going {
+            state.hand_on_roots(|task| kept.push(task));
+        }
         let posts = self.pack(state);
-        let running = state.running_bytes().map(<[u8]>::to_vec);
-        let keep = running.map(|running| {
-            let tasks = Tasks::one(&running).share();
-            state.running = Some(Running::Local(running));
-            let Blob { priority, attempt, suspect, crashes, .. } = state.origin;
-            state.origin = Blob { priority, attempt, suspect, crashes, tasks };
+        let keep = (!kept.is_empty()).then(|| {
+            state.origin.tasks = kept.share();
+            state.open_roots();
+            if state.is_running() {
+                let place = state.roots.next().and_then(Result::ok);
+                state.running = place.map(Running::Root);
+            }
             let token = Token::random();
             state.token = Some(token);
             Lease { token, blob: state.origin.clone() }
         });
+        if self.walk == Walk::AsPosted {
+            // The rest of the lease must wait for what comes before it.
+            let own = state.origin.priority as usize;
+            state.one_by_one |= posts.iter().any(|blob| (blob.priority as usize) < own);
+        }
         let commit = Commit {
             token,
             keep,
@@ -516,7 +609,7 @@ impl<T: Labeled + Serialize + DeserializeOwned> Desk<T> {
         };
         (state.ended, state.held) = (0, false);
         self.satisfy();
-        let want = state.want(IN_FLIGHT);
+        let want = state.want(self.walk.in_flight());
         state.under_way = link.step(self.seat, Some(commit), &want);
         true
     }
@@ -527,23 +620,13 @@ impl<T: Labeled + Serialize + DeserializeOwned> Desk<T> {
         let Blob { priority, attempt, .. } = state.origin;
         let left = state.roots.cursor.left();
         let mut packer = Packer::new(&mut blobs, self.sizes, priority, attempt, left);
-        let mut malformed = None;
-        while let Some(place) = state.roots.next() {
-            let Roots { tasks: from, .. } = &state.roots;
-            match place {
-                Ok(place) => {
-                    packer.add(|tasks| {
-                        tasks.push(from.at(place));
-                        Ok::<(), Infallible>(())
-                    });
-                }
-                Err(error) => malformed = Some(error),
-            }
-        }
+        state.hand_on_roots(|task| {
+            packer.add(|tasks| {
+                tasks.push(task);
+                Ok::<(), Infallible>(())
+            });
+        });
         packer.finish();
-        if let Some(error) = malformed {
-            state.die_unread(Vec::new(), &error.to_string());
-        }
         for priority in [Priority::Low, Priority::Normal, Priority::High] {
             let lane = std::mem::take(&mut state.local[priority as usize]);
             let mut packer = Packer::new(&mut blobs, self.sizes, priority, 0, lane.len());
@@ -581,7 +664,7 @@ impl<'a> Packer<'a> {
         attempt: u32,
         tasks: usize,
     ) -> Self {
-        let most = tasks.div_ceil(2 * sizes.all_seats).clamp(1, MOST_TASKS);
+        let most = tasks.div_ceil(Walk::pieces(sizes)).clamp(1, MOST_TASKS);
         Self { blobs, priority, attempt, most, tasks: Tasks::new() }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! A worker takes a lease, runs its tasks and their follow-ups by itself for some milliseconds, newest
 //! first, and commits once: what is left then goes back to the broker. It does so sooner when others
-//! wait. While it commits it already runs the next lease.
+//! wait. While it commits it already runs the next lease. A single worker that takes the oldest first
+//! leaves follow-ups to the next leases instead, and takes one lease at a time.
 //!
 //! * `desk`: what one worker has in hand; shared with the keeper.
 //! * `worker`: the loop that runs handlers.

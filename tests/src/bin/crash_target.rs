@@ -16,7 +16,7 @@ use std::{
 };
 
 use prunner::{
-    Context, Dict, Error, Key, Labeled, Merge, ParallelTaskRunner, Priority, Report, Runner,
+    Context, Dict, Error, Key, Labeled, Merge, Order, ParallelTaskRunner, Priority, Report, Runner,
     TaskResult,
 };
 use prunner_tests::{log_lines::print_warnings, random::Random};
@@ -343,6 +343,7 @@ fn main() -> ExitCode {
     prunner::worker_entry::<Target>();
     print_warnings();
     let truth = target().truth();
+    let oldest_first = flag("--oldest-first").unwrap_or(false);
     println!("begin");
     let result = Runner::new(target())
         .workers(flag("--workers").unwrap_or(2))
@@ -350,6 +351,7 @@ fn main() -> ExitCode {
         .threads(flag("--threads").unwrap_or(1))
         .lease(Duration::from_millis(flag("--lease").unwrap_or(10_000)))
         .prefix_output(flag("--prefix").unwrap_or(false))
+        .order(if oldest_first { Order::Fifo } else { Order::Lifo })
         .start();
     tell(&truth, result)
 }

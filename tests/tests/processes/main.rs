@@ -34,6 +34,8 @@ prunner::worker_test!(
     Travelling<hooks::Publishes>,
     Travelling<nested::Processes>,
     Travelling<nested::Threads>,
+    Travelling<order::Breadth>,
+    Travelling<order::Layers>,
     Travelling<order::Posts>,
     Travelling<order::Ranks>,
     Travelling<report::Steps>,

@@ -1,7 +1,16 @@
 //! Priorities and `Order::Fifo`, on one worker, where there is an order to be seen.
 
-use prunner::{Append, Error, Key, Labeled, Order, Priority, Runner};
-use prunner_tests::{handler, travelling::Travelling};
+use std::{
+    collections::VecDeque,
+    thread,
+    time::{Duration, Instant},
+};
+
+use prunner::{Append, Context, Error, Key, Labeled, Order, Priority, Runner, Sum};
+use prunner_tests::{
+    handler,
+    travelling::{Handler, Travelling},
+};
 use serde::{Deserialize, Serialize};
 
 use super::start;
@@ -90,4 +99,166 @@ fn begin_posts_with_priorities() -> Result<(), Error> {
         assert_eq!(report.dict().get(SEEN).map(|seen| seen.0), Some(expected), "{order:?}");
     }
     Ok(())
+}
+
+/// A program whose first tasks are all posted before a worker gets any of them.
+fn at_once<H: Handler>(
+    handler: H,
+    begin: impl Fn(&mut Context<'_, H::Task>) + Send + Sync + 'static,
+) -> Travelling<H> {
+    Travelling::new(handler, move |cx| {
+        // While `begin` holds the lock nothing of it is published.
+        let lock = cx.lock();
+        begin(cx);
+        drop(lock);
+        Ok(())
+    })
+}
+
+handler!(Breadth: Number, |&Number(n), cx| {
+    cx.merge(SEEN, Append::one(n));
+    if n < 2000 {
+        cx.post(Number(n + 500));
+    }
+    Ok(())
+});
+
+#[test]
+fn oldest_first_is_breadth_first() -> Result<(), Error> {
+    let program = at_once(Breadth, |cx| cx.post_all((0..500).map(Number)));
+    let report = start(Runner::new(program).workers(1).processes().order(Order::Fifo))?;
+    let seen = report.dict().get(SEEN).map(|seen| seen.0);
+    assert_eq!(seen, Some((0..2500).collect()));
+    Ok(())
+}
+
+/// What the tasks do beside posting.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Manner {
+    Plain,
+    /// So long that a lease is committed several times before it is through.
+    Slow,
+    Locks,
+    /// Posts again after a flush.
+    Flushes,
+    /// Fails now and then after it has written under the lock.
+    Fails,
+}
+
+impl Manner {
+    const ALL: [Self; 5] = [Self::Plain, Self::Slow, Self::Locks, Self::Flushes, Self::Fails];
+}
+
+#[derive(Labeled, Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Layer {
+    n: u64,
+    manner: Manner,
+}
+
+const WRITTEN: Key<Sum<u64>> = Key::new("written");
+
+/// How many there are in the end.
+const LAYERS: u64 = 1500;
+
+/// Those that `begin` posts.
+const FIRST: u64 = 150;
+
+fn priority(n: u64) -> Priority {
+    match n % 7 {
+        0 | 3 => Priority::Low,
+        1 | 5 => Priority::High,
+        _ => Priority::Normal,
+    }
+}
+
+/// What a task posts, before and after it flushes, if it does.
+fn follow_ups(n: u64) -> [Vec<u64>; 2] {
+    // Each number once, from another one below it, of all priorities.
+    let below = |i: u64| FIRST + (n * 3 + i) % (LAYERS - FIRST);
+    let mine = |i: &u64| n < (LAYERS - FIRST) / 3 && below(*i) > n;
+    [vec![0], vec![1, 2]].map(|is| is.iter().filter(|i| mine(i)).map(|&i| below(i)).collect())
+}
+
+fn fails(Layer { n, manner }: Layer) -> bool {
+    manner == Manner::Fails && n % 50 == 49
+}
+
+handler!(Layers: Layer, |&layer, cx| {
+    let Layer { n, manner } = layer;
+    let post = |cx: &mut Context<'_, Layer>, numbers: &[u64]| {
+        for &n in numbers {
+            cx.post_with(priority(n), Layer { n, manner });
+        }
+    };
+    let [first, second] = follow_ups(n);
+    cx.merge(SEEN, Append::one(n));
+    post(cx, &first);
+    match manner {
+        Manner::Plain => {}
+        Manner::Slow => {
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_micros(400) {}
+        }
+        Manner::Locks | Manner::Fails => {
+            let mut lock = cx.lock();
+            lock.entry(WRITTEN).or_insert(Sum(0)).0 += 1;
+        }
+        Manner::Flushes if n % 3 == 0 => cx.flush(),
+        Manner::Flushes => {}
+    }
+    post(cx, &second);
+    if fails(layer) { Err("it fails".into()) } else { Ok(()) }
+});
+
+/// The order in which the numbers run if each takes its turn.
+fn in_turn(manner: Manner) -> Vec<u64> {
+    let mut lanes: [VecDeque<u64>; 3] = Default::default();
+    (0..FIRST).for_each(|n| lanes[priority(n) as usize].push_back(n));
+    let mut seen = Vec::new();
+    while let Some(n) = lanes.iter_mut().find_map(VecDeque::pop_front) {
+        if !fails(Layer { n, manner }) {
+            seen.push(n);
+            let posts = follow_ups(n).into_iter().flatten();
+            posts.for_each(|n| lanes[priority(n) as usize].push_back(n));
+        }
+    }
+    seen
+}
+
+#[test]
+fn oldest_first_is_exact_on_one_worker() {
+    for manner in Manner::ALL {
+        let program = at_once(Layers, move |cx| {
+            for n in 0..FIRST {
+                cx.post_with(priority(n), Layer { n, manner });
+            }
+        });
+        let run = Runner::new(program).workers(1).processes().order(Order::Fifo);
+        let report = start(run.tolerate_dead(true)).expect("what is dead is tolerated");
+        let seen = report.dict().get(SEEN).map(|seen| seen.0);
+        let expected = in_turn(manner);
+        assert!(expected.len() > 500, "{manner:?}: {} follow-ups are no test", expected.len());
+        assert_eq!(seen, Some(expected), "{manner:?}");
+    }
+}
+
+/// Also when a worker has to stop with a lease in hand that it would have gone on with.
+#[test]
+fn a_stopped_run_has_come_to_some_place_in_the_order() {
+    let program = Travelling::new(Layers, |cx| {
+        let lock = cx.lock();
+        for n in 0..FIRST {
+            cx.post_with(priority(n), Layer { n, manner: Manner::Slow });
+        }
+        drop(lock);
+        cx.flush();
+        thread::sleep(Duration::from_millis(50));
+        Err("it fails".into())
+    });
+    let run = start(Runner::new(program).workers(1).processes().order(Order::Fifo));
+    let error = run.expect_err("begin has failed");
+    let report = error.report().expect("it began");
+    let seen = report.dict().get(SEEN).unwrap_or_default().0;
+    assert_eq!(seen.len() as u64, report.ledger().finished);
+    assert!(in_turn(Manner::Slow).starts_with(&seen), "{seen:?}");
 }
