@@ -1,4 +1,4 @@
-//! The models of the threads engine's protocols hold, and their wrong twins fail.
+//! The models of the engines' protocols hold, and their wrong twins fail.
 //!
 //! Every test prints how many states it has visited (`--nocapture`). `PRUNNER_MODEL_LARGE=1` makes
 //! the sound models larger, for some minutes and some gigabytes. How to read what a failing test
@@ -308,6 +308,54 @@ mod park_wake {
     fn twin_notification_left_behind_wakes_a_sleeper_uncounted() {
         let uncounted = Fault::Violation("the word does not count those who search");
         fails(model::<2>(Variant::NotificationLeftBehind, 2), uncounted, 47);
+    }
+}
+
+/// Worker processes leave no task behind a handler that takes for ever.
+mod sharing {
+    use super::{Fault, fails, holds, size};
+    use prunner_tests::model::sharing::{Sharing, Variant};
+
+    fn model<const WORKERS: usize>(
+        variant: Variant,
+        blobs: &'static [u8],
+        budget: u8,
+    ) -> Sharing<WORKERS> {
+        Sharing { variant, blobs, budget }
+    }
+
+    #[test]
+    fn holds_for_two_workers() {
+        holds(model::<2>(Variant::LooksAgain, &[2], 1));
+        holds(model::<2>(Variant::LooksAgain, &[1, 2], size(0, 2)));
+        holds(model::<2>(Variant::LooksAgain, &[1, 1, 1], size(0, 1)));
+    }
+
+    #[test]
+    fn holds_for_three_workers() {
+        holds(model::<3>(Variant::LooksAgain, size(&[2], &[3]), 0));
+    }
+
+    #[test]
+    fn twin_that_looks_once_leaves_a_task_behind() {
+        fails(model::<2>(Variant::LooksOnce, &[2], 0), Fault::Deadlock, 10);
+        fails(model::<2>(Variant::LooksOnce, &[1, 1, 1], 0), Fault::Deadlock, 20);
+    }
+
+    #[test]
+    fn twin_that_waits_for_a_handler_leaves_a_task_behind() {
+        fails(model::<2>(Variant::WaitsForAHandler, &[2], 0), Fault::Deadlock, 10);
+    }
+
+    #[test]
+    fn twin_that_forgets_its_age_leaves_a_task_behind() {
+        fails(model::<2>(Variant::ForgetsItsAge, &[1], 1), Fault::Deadlock, 13);
+    }
+
+    #[test]
+    fn twin_told_for_good_leaves_a_task_behind() {
+        holds(model::<2>(Variant::ToldForGood, &[2], 0));
+        fails(model::<2>(Variant::ToldForGood, &[2], 1), Fault::Deadlock, 26);
     }
 }
 

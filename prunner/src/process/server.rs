@@ -72,8 +72,7 @@ struct Line {
     asked: bool,
     /// Frames that are to be sent.
     out: Vec<u8>,
-    /// Whether it knows that others wait for tasks, and for the lock, and has neither committed since nor
-    /// got another lease.
+    /// Whether it knows that others wait for tasks, and for the lock, and has not committed since.
     told: (bool, bool),
 }
 
@@ -559,10 +558,6 @@ impl Server {
                 let mine = self.seat(line, seat)?;
                 mine.want.pop_front();
                 mine.leases.extend(leases.iter().map(Held::of));
-                if let Some(line) = &mut self.lines[line] {
-                    // It has something to give again.
-                    line.told.0 = false;
-                }
                 self.say(line, &Down::Leased { seat, leases });
                 Ok(true)
             }

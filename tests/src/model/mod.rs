@@ -1,4 +1,4 @@
-//! The protocols of the threads engine as finite models, explored completely.
+//! The protocols of the engines as finite models, explored completely.
 //!
 //! A stress test runs some interleavings of a protocol, mostly the same ones. A model here is the
 //! protocol reduced to its steps, small enough to visit *every* state that any interleaving leads
@@ -11,6 +11,7 @@
 //! | [`last_look`] | does anybody declare it, if everybody goes to sleep? |
 //! | [`biased_lock`] | is there never more than one at a queue? |
 //! | [`park_wake`] | does a task never wait while a worker sleeps on? |
+//! | [`sharing`] | does a task never wait behind a handler while a worker process has nothing? |
 //! | [`litmus`] | is [`store_buffer`], the memory of the last three, as weak as x86 is? |
 //!
 //! # Wrong twins
@@ -54,4 +55,5 @@ pub mod last_look;
 pub mod ledger;
 pub mod litmus;
 pub mod park_wake;
+pub mod sharing;
 pub mod store_buffer;
