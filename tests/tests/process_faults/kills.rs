@@ -96,7 +96,8 @@ fn a_task_whose_workers_are_killed_each_time_is_dead() {
 #[test]
 fn a_run_whose_workers_are_all_killed_is_an_error() {
     let host = Host::of(Meeting::new(), |guest| signal(guest.pid, libc::SIGKILL));
-    let run = going(&host.invitation, (0..8).map(Deed::Sleep), |it| it.workers(1));
+    // None of so many is dead before the workers are given up, however they are leased.
+    let run = going(&host.invitation, (0..30).map(Deed::Sleep), |it| it.workers(1));
     let error = run.end().expect_err("nothing can be done");
     host.end();
     assert!(error.is_workers(), "{error}");
