@@ -43,8 +43,8 @@ pub(crate) struct Server {
     /// What tasks are called that have killed a worker when they were alone.
     killers: HashMap<Vec<u8>, Killer>,
     broken: Option<String>,
-    /// How often workers have committed.
-    commits: u64,
+    /// How many tasks have ended, as far as it was committed.
+    ended: u64,
 }
 
 /// A task that has killed a worker when it was alone.
@@ -176,7 +176,7 @@ impl Server {
             reserve: 0,
             killers: HashMap::new(),
             broken: None,
-            commits: 0,
+            ended: 0,
         }
     }
 
@@ -266,9 +266,10 @@ impl Server {
         self.lines.iter().flatten().filter(|line| !line.asked).map(|line| line.seats.len()).sum()
     }
 
-    /// How often workers have committed, those that have died since included.
-    pub(crate) fn commits(&self) -> u64 {
-        self.commits
+    /// How many tasks have ended, those of workers that have died since included. A commit alone says
+    /// nothing: it may only give away what was not started.
+    pub(crate) fn ended(&self) -> u64 {
+        self.ended
     }
 
     /// Whether commits wait for that of another worker.
@@ -452,7 +453,8 @@ impl Server {
                     mine.leases.push_front(kept);
                 }
                 log_dead(&commit.dead);
-                self.commits += 1;
+                let ended = commit.labels.iter().map(|it| it.finished.saturating_add(it.dead));
+                self.ended = ended.fold(self.ended, u64::saturating_add);
                 if let Some(line) = &mut self.lines[line] {
                     line.told = (false, false);
                 }

@@ -68,7 +68,7 @@ pub(super) struct Supervisor {
     places: Vec<Place>,
     /// How many workers have died one after the other while none of them all has got anything done.
     deaths: u32,
-    /// What there was at the last death: commits, and tasks that have died with their workers.
+    /// What there was at the last death: tasks that have ended, and that have died with their workers.
     progress: (u64, u64),
     failed: Option<Failed>,
     /// What a worker lacked that could not be started, and whether one alone was tried since.
@@ -174,8 +174,6 @@ impl Supervisor {
         while queued > 0 && self.failed.is_none() && self.places.iter().all(Place::is_lost) {
             self.last_resort();
         }
-        let reserve = self.places.iter().filter(|place| place.is_expected()).count() * seats;
-        self.server.set_reserve(reserve);
     }
 
     /// Starts a worker; false if there is none to be had.
@@ -365,7 +363,7 @@ impl Supervisor {
             "worker process {number} (pid {pid}) has died{when}: {how}; another takes its place"
         );
         let crashed = self.broker.watch(0, Duration::ZERO).map_or(0, |it| it.crashed);
-        let progress = (self.server.commits(), crashed);
+        let progress = (self.server.ended(), crashed);
         self.deaths = if progress == self.progress { self.deaths + 1 } else { 1 };
         self.progress = progress;
         let most = 30.max(5 * self.plan.workers as u32);
@@ -425,6 +423,8 @@ impl Supervisor {
 
     /// Serves those who wait, tells what has changed, sends.
     fn serve(&mut self) {
+        let expected = self.places.iter().filter(|place| place.is_expected()).count();
+        self.server.set_reserve(expected * usize::from(self.plan.seats));
         let done = match self.server.pump() {
             Ok(done) => done,
             Err(error) => {
