@@ -5,13 +5,13 @@
 
 #[cfg(not(prunner_loom))]
 pub(crate) use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering, compiler_fence, fence},
+    sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, compiler_fence, fence},
     thread::{self, Thread},
 };
 
 #[cfg(prunner_loom)]
 pub(crate) use loom::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering, fence},
+    sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence},
     thread::{self, Thread},
 };
 

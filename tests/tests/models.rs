@@ -180,7 +180,12 @@ mod biased_lock {
     const TWO_INSIDE: Fault = Fault::Violation("two threads are inside");
 
     fn lock<const THREADS: usize>(variant: Variant, rounds: u8) -> BiasedLock<THREADS> {
-        BiasedLock { variant, owner_rounds: rounds, thief_rounds: rounds, patient: false }
+        let (owner_rounds, thief_rounds) = (rounds, rounds);
+        BiasedLock { variant, owner_rounds, thief_rounds, patient: false, lends: false }
+    }
+
+    fn lent<const THREADS: usize>(variant: Variant, rounds: u8) -> BiasedLock<THREADS> {
+        BiasedLock { lends: true, ..lock(variant, rounds) }
     }
 
     fn patient<const THREADS: usize>(variant: Variant, rounds: u8) -> BiasedLock<THREADS> {
@@ -209,6 +214,31 @@ mod biased_lock {
         holds(lock::<2>(Variant::Fences, 3));
         holds(lock::<3>(Variant::Fences, size(2, 3)));
         holds(patient::<3>(Variant::Fences, size(2, 3)));
+    }
+
+    #[test]
+    fn holds_when_the_owner_lends_it() {
+        holds(lent::<2>(Variant::Membarrier, 3));
+        holds(lent::<3>(Variant::Membarrier, size(2, 3)));
+        holds(BiasedLock { patient: true, ..lent::<3>(Variant::Membarrier, size(2, 3)) });
+        holds(lent::<4>(Variant::Membarrier, size(1, 2)));
+        holds(lent::<3>(Variant::Fences, size(2, 3)));
+    }
+
+    #[test]
+    fn twin_without_taking_back_lets_two_in() {
+        fails(lent::<2>(Variant::NoTakingBack, 1), TWO_INSIDE, 7);
+    }
+
+    #[test]
+    fn twin_plain_taking_back_lets_two_in() {
+        fails(lent::<2>(Variant::PlainTakingBack, 1), TWO_INSIDE, 7);
+    }
+
+    #[test]
+    fn twin_old_loan_lets_two_in() {
+        holds(lent::<2>(Variant::OldLoan, 1));
+        fails(lent::<2>(Variant::OldLoan, 2), TWO_INSIDE, 15);
     }
 
     #[test]

@@ -2,13 +2,16 @@
 //!
 //! One thread, the *owner*, enters all the time; others, *visitors*, seldom. The owner raises `own`
 //! with a plain store and looks at `want`; a visitor raises `want`, runs the heavy barrier and waits
-//! until `own` has fallen. The steps and the hazards H1 to H3 are told in `engine/README.md`.
+//! until `own` has fallen. A visitor that the owner has called is spared the barrier. The steps and the
+//! hazards H1 to H3 and H11 are told in `engine/README.md`.
 
 use std::{fmt, sync::Arc};
 
 use crossbeam_utils::CachePadded;
 
-use crate::sync::{AtomicBool, Barrier, BarrierPair, Ordering, UnsafeCell, spin_loop, thread};
+use crate::sync::{
+    AtomicBool, AtomicU8, Barrier, BarrierPair, Ordering, UnsafeCell, spin_loop, thread,
+};
 
 /// How often a thread looks again before it lets others run: the other side may be preempted.
 const SPINS_BEFORE_YIELD: u32 = 100;
@@ -21,9 +24,16 @@ struct Biased<T, B> {
     barrier: B,
     own: AtomicBool,
     value: UnsafeCell<T>,
-    /// On a line of its own: visitors hammer it, the owner only reads it.
-    want: CachePadded<AtomicBool>,
+    /// On a line of its own: visitors hammer it, the owner mostly reads it.
+    want: CachePadded<AtomicU8>,
 }
+
+/// What `want` says: nobody is inside or about to be,
+const FREE: u8 = 0;
+/// a visitor is, or
+const VISITED: u8 = 1;
+/// the next visitor may go in without a barrier, unless the owner takes that back.
+const LENT: u8 = 2;
 
 // SAFETY: `value` is reached only inside the critical section, which excludes all but one thread.
 unsafe impl<T: Send, B: Sync> Sync for Biased<T, B> {}
@@ -34,7 +44,7 @@ pub(crate) fn biased<T, B: BarrierPair>(barrier: B, value: T) -> (Owner<T, B>, V
         barrier,
         own: AtomicBool::new(false),
         value: UnsafeCell::new(value),
-        want: CachePadded::new(AtomicBool::new(false)),
+        want: CachePadded::new(AtomicU8::new(FREE)),
     });
     (Owner { lock: Arc::clone(&lock) }, Visitor { lock })
 }
@@ -58,6 +68,15 @@ impl<T, B: BarrierPair> Owner<T, B> {
         drop(exit);
         out
     }
+
+    /// Lets the next visitor in without a barrier, if it comes before the owner does: for one that the
+    /// owner calls. Both settle with a compare-and-swap who was first (H11).
+    pub(crate) fn lend(&mut self) {
+        // Fails if a visitor has come by itself. The order includes Release: the visitor sees what the
+        // owner did inside.
+        let want = &self.lock.want;
+        let _ = want.compare_exchange(FREE, LENT, Ordering::SeqCst, Ordering::Relaxed);
+    }
 }
 
 /// Lowers `own`, also when the critical section panics (an allocation may fail).
@@ -78,23 +97,28 @@ impl<T, B: BarrierPair> Biased<T, B> {
         self.own.store(true, Ordering::Relaxed);
         self.barrier.light();
         // Acquire: what the last visitor did is seen by the owner.
-        if self.want.load(Ordering::Acquire) {
+        if self.want.load(Ordering::Acquire) != FREE {
             self.give_way();
         }
     }
 
-    /// Stands back while a visitor wants in. After each wait the whole of `enter` is done again: a
-    /// second visitor may have raised `want` in the meantime (H2).
+    /// Takes back what was lent, or stands back while a visitor wants in. After each wait the whole of
+    /// `enter` is done again: a second visitor may have raised `want` in the meantime (H2).
     #[cold]
     #[inline(never)]
     fn give_way(&self) {
+        // If it is still lent, the owner is inside now. Not a plain store: a visitor may be faster (H11).
+        let back = self.want.compare_exchange(LENT, FREE, Ordering::SeqCst, Ordering::Relaxed);
+        if back.is_ok() {
+            return;
+        }
         visiting::refuse(std::ptr::from_ref(self).addr());
         loop {
             self.own.store(false, Ordering::Release);
-            wait_while(|| self.want.load(Ordering::Acquire));
+            wait_while(|| self.want.load(Ordering::Acquire) == VISITED);
             self.own.store(true, Ordering::Relaxed);
             self.barrier.light();
-            if !self.want.load(Ordering::Acquire) {
+            if self.want.load(Ordering::Acquire) == FREE {
                 return;
             }
         }
@@ -127,7 +151,7 @@ impl<T, B: BarrierPair> Visitor<T, B> {
         let visit = loop {
             match Visit::try_begin(&self.lock) {
                 Some(visit) => break visit,
-                None => wait_while(|| self.lock.want.load(Ordering::Relaxed)),
+                None => wait_while(|| self.lock.want.load(Ordering::Relaxed) == VISITED),
             }
         };
         wait_while(|| self.lock.own.load(Ordering::Acquire));
@@ -140,13 +164,17 @@ struct Visit<'a, T, B>(&'a Biased<T, B>);
 
 impl<'a, T, B: BarrierPair> Visit<'a, T, B> {
     fn try_begin(lock: &'a Biased<T, B>) -> Option<Self> {
-        // A compare-and-swap, not a store: it keeps visitors from each other (H3). The load in front of
-        // it spares the line when somebody is inside already.
-        if lock.want.load(Ordering::Relaxed) {
+        // The load in front of the compare-and-swap spares the line when somebody is inside already.
+        let now = lock.want.load(Ordering::Relaxed);
+        if now == VISITED {
             return None;
         }
-        lock.want.compare_exchange(false, true, Ordering::SeqCst, Ordering::Relaxed).ok()?;
-        lock.barrier.heavy();
+        // A compare-and-swap, not a store: it keeps visitors from each other (H3) and the owner from taking
+        // back what it has lent. From what was seen, for without a barrier the lock must be lent now (H11).
+        lock.want.compare_exchange(now, VISITED, Ordering::SeqCst, Ordering::Relaxed).ok()?;
+        if now == FREE {
+            lock.barrier.heavy();
+        }
         Some(Self(lock))
     }
 
@@ -155,7 +183,8 @@ impl<'a, T, B: BarrierPair> Visit<'a, T, B> {
         let _visiting = visiting::begin(std::ptr::from_ref(self.0).addr());
         self.0.value.with_mut(|value| {
             // SAFETY: `want` is ours, so no other visitor is inside; `own` was seen down after the
-            // heavy barrier, so the owner will see `want` before it enters again.
+            // heavy barrier, or after the owner had lent the lock, so the owner will see `want` before it
+            // enters again.
             f(unsafe { &mut *value })
         })
     }
@@ -163,7 +192,7 @@ impl<'a, T, B: BarrierPair> Visit<'a, T, B> {
 
 impl<T, B> Drop for Visit<'_, T, B> {
     fn drop(&mut self) {
-        self.0.want.store(false, Ordering::Release);
+        self.0.want.store(FREE, Ordering::Release);
     }
 }
 

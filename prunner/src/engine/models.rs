@@ -28,6 +28,40 @@ fn biased_lock_excludes_owner_and_visitor() {
     });
 }
 
+/// What the owner has lent, either it takes back or a visitor takes up.
+#[test]
+fn biased_lock_excludes_owner_and_called_visitor() {
+    loom::model(|| {
+        let (mut owner, visitor) = biased(Barrier::Fence, 0);
+        owner.lend();
+        let visits = thread::spawn(move || {
+            visitor.with(|value| *value += 1);
+            visitor
+        });
+        owner.with(|value| *value += 1);
+        owner.lend();
+        owner.with(|value| *value += 1);
+        let visitor = visits.join().expect("the visitor does not panic");
+        visitor.with(|value| assert_eq!(*value, 3));
+    });
+}
+
+#[test]
+fn biased_lock_is_lent_to_one_of_two_visitors() {
+    loom::model(|| {
+        let (mut owner, visitor) = biased(Barrier::Fence, 0);
+        owner.lend();
+        let visitor = Arc::new(visitor);
+        let other = {
+            let visitor = Arc::clone(&visitor);
+            thread::spawn(move || visitor.try_with(|value| *value += 1).is_some())
+        };
+        let mine = visitor.try_with(|value| *value += 1).is_some();
+        let other = other.join().expect("the other visitor does not panic");
+        owner.with(|value| assert_eq!(*value, u8::from(mine) + u8::from(other)));
+    });
+}
+
 #[test]
 fn biased_lock_excludes_two_visitors() {
     loom::model(|| {

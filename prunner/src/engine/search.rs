@@ -109,7 +109,7 @@ impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'_, '_, R, Q> {
     /// Wakes the next searcher if there is more to find than this one has taken: posts that came
     /// while it searched have woken nobody (H8).
     #[cold]
-    fn hand_over(&self) {
+    fn hand_over(&mut self) {
         // The poster's light barrier pairs with this: it saw a searcher, so its post is seen here.
         Q::BARRIER.heavy();
         if self.post_office.crew.anybody_shows_work() {

@@ -256,8 +256,9 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> PostOffice<'scope, 
     /// Wakes one sleeper, which may mean to start it.
     #[cold]
     #[inline(never)]
-    pub(super) fn wake_one(&self) {
+    pub(super) fn wake_one(&mut self) {
         while let Some(worker) = self.crew.sleepers.take_sleeper() {
+            self.queue.expect_thief();
             if self.crew.sleepers.rouse(worker) || self.start(worker) {
                 return;
             }

@@ -9,12 +9,17 @@
 //!
 //! 1. stores `own = 1` and, with nothing but a compiler fence between, loads `want`;
 //! 2. if that is 0, it is inside; it leaves with `own = 0`;
-//! 3. else it steps back (`own = 0`), waits until it sees `want == 0`, and begins again at 1.
+//! 3. if it is 2, it takes that back: a compare-and-swap from 2 to 0, and it is inside;
+//! 4. else, or if somebody was faster, it steps back (`own = 0`), waits until it sees `want == 0`, and
+//!    begins again at 1.
+//!
+//! Outside, it may *lend* the lock to a thief that it wakes: a compare-and-swap of `want` from 0 to 2.
 //!
 //! A thief:
 //!
-//! 1. swaps `want` to 1; if it was 1, another thief is at it, and this one gives up;
-//! 2. calls `membarrier`;
+//! 1. loads `want`; if that is 1, another thief is at it, and this one gives up; else it replaces what
+//!    it has seen by 1, with a compare-and-swap, and gives up if that has changed;
+//! 2. calls `membarrier`, unless it has replaced a 2;
 //! 3. waits until it sees `own == 0`, or gives up (`want = 0`) if that takes long;
 //! 4. is inside; it leaves with `want = 0`.
 //!
@@ -24,6 +29,10 @@
 //! If `own = 1` is before that fence, it is in memory when the thief looks, and the thief waits. If
 //! it is behind, so is the owner's load of `want`, which finds the 1 that the thief has swapped in.
 //! Either way one of the two sees the other.
+//!
+//! Whoever replaces a 2 needs no barrier, because the owner itself has stored it, outside: it cannot
+//! miss the 2, nor what came of it, when it looks at `want` the next time. Then there are two that want
+//! to replace it, and a compare-and-swap succeeds for one.
 //!
 //! # The property
 //!
@@ -40,6 +49,10 @@
 //!   [`Variant::PlainClaim`].
 //! - **Next thief**: when the owner has seen `want == 0` and stores `own = 1`, the next thief may
 //!   already have looked. See [`Variant::NoSecondLook`].
+//! - **Lent twice**: an owner that goes in without taking back what it has lent, or takes it back by a
+//!   plain store, is inside together with a thief that was let in. So is a thief that skips the barrier
+//!   for a 2 that was there when it looked, and is gone when it swaps. See [`Variant::NoTakingBack`],
+//!   [`Variant::PlainTakingBack`] and [`Variant::OldLoan`].
 //! - **Early leave**: an `own = 0` that overtakes the last change of the queue lets a thief in on
 //!   half a change. It is a `Release` store to forbid that. See [`Variant::RelaxedLeave`].
 
@@ -57,6 +70,8 @@ pub struct BiasedLock<const THREADS: usize> {
     pub thief_rounds: u8,
     /// Whether a thief waits for the owner as long as it takes. Else it may give up at any time.
     pub patient: bool,
+    /// Whether the owner may lend the lock whenever it is outside.
+    pub lends: bool,
 }
 
 /// The protocol, or what another form of it does otherwise.
@@ -76,6 +91,12 @@ pub enum Variant {
     LookBeforeOwn,
     /// Wrong: the owner's `own = 0` overtakes the change before it.
     RelaxedLeave,
+    /// Wrong: the owner enters over what it has lent.
+    NoTakingBack,
+    /// Wrong: the owner takes back what it has lent by a plain store.
+    PlainTakingBack,
+    /// Wrong: the thief that has seen the lock lent swaps, whatever is there now, and calls no barrier.
+    OldLoan,
 }
 
 const OWNER: usize = 0;
@@ -83,6 +104,11 @@ const OWNER: usize = 0;
 const OWN: usize = 0;
 const WANT: usize = 1;
 const COUNTER: usize = 2;
+
+/// What `want` holds.
+const FREE: u8 = 0;
+const VISITED: u8 = 1;
+const LENT: u8 = 2;
 
 /// What memory and all threads look like between two steps.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -107,12 +133,16 @@ enum Phase {
     Rest,
     /// Owner: has stored `own`.
     Announced,
+    /// Owner: has seen that it has lent the lock.
+    TakingBack,
     /// Owner: has seen a thief.
     SteppingBack,
     /// Owner: waits for `want` to fall.
     Waiting,
     /// Owner, only in wrong twins: has decided to enter, and has yet to store `own`.
     Unannounced,
+    /// Thief: has seen the lock lent.
+    Called,
     /// Thief, only in a wrong twin: has decided to claim, and has yet to store `want`.
     Unclaimed,
     /// Thief: has claimed `want`.
@@ -175,6 +205,7 @@ impl<const THREADS: usize> BiasedLock<THREADS> {
                 next.store(OWNER, OWN, 1, Phase::Announced);
             }),
             Phase::Announced => self.look(turn),
+            Phase::TakingBack => self.take_back(turn),
             Phase::SteppingBack => turn.step("steps back, stores own = 0", |next| {
                 next.store(OWNER, OWN, 0, Phase::Waiting);
             }),
@@ -186,17 +217,48 @@ impl<const THREADS: usize> BiasedLock<THREADS> {
         }
     }
 
-    /// The owner's look at `want` that decides (its steps 1 to 3).
+    /// What the owner may do besides, while it is outside.
+    fn lend(&self, turn: &mut Steps<'_, THREADS>) {
+        let memory = &turn.state.memory;
+        if self.lends && memory.is_drained(OWNER) && memory.cell(WANT) == FREE {
+            turn.step("lends, swaps want from 0 to 2", |next| {
+                next.memory.swap(OWNER, WANT, LENT);
+            });
+        }
+    }
+
+    /// The owner's look at `want` that decides (its steps 1 to 4).
     fn look(&self, turn: &mut Steps<'_, THREADS>) {
         let memory = &turn.state.memory;
         let fenced = self.variant == Variant::Fences;
         if fenced && !memory.is_drained(OWNER) {
             return;
         }
-        if memory.load(OWNER, WANT) == 0 {
-            turn.step("sees want == 0, enters", |next| next.enter(OWNER, Phase::Inside));
+        match memory.load(OWNER, WANT) {
+            FREE => turn.step("sees want == 0, enters", |next| next.enter(OWNER, Phase::Inside)),
+            LENT => turn.step("sees want == 2", |next| next.enter(OWNER, Phase::TakingBack)),
+            _ => turn.step("sees want == 1", |next| next.enter(OWNER, Phase::SteppingBack)),
+        }
+    }
+
+    /// Step 3 of the owner.
+    fn take_back(&self, turn: &mut Steps<'_, THREADS>) {
+        let memory = &turn.state.memory;
+        if self.variant == Variant::NoTakingBack {
+            turn.step("enters all the same", |next| next.enter(OWNER, Phase::Inside));
+        } else if self.variant == Variant::PlainTakingBack {
+            turn.step("takes it back, stores want = 0", |next| {
+                next.store(OWNER, WANT, FREE, Phase::Inside);
+            });
+        } else if !memory.is_drained(OWNER) {
+            // A locked instruction waits for the store buffer.
+        } else if memory.cell(WANT) == LENT {
+            turn.step("takes it back, swaps want from 2 to 0, enters", |next| {
+                next.memory.swap(OWNER, WANT, FREE);
+                next.enter(OWNER, Phase::Inside);
+            });
         } else {
-            turn.step("sees want == 1", |next| next.enter(OWNER, Phase::SteppingBack));
+            turn.step("cannot take it back", |next| next.enter(OWNER, Phase::SteppingBack));
         }
     }
 
@@ -207,7 +269,7 @@ impl<const THREADS: usize> BiasedLock<THREADS> {
         }
     }
 
-    /// The owner waits for the thief to leave (its step 3).
+    /// The owner waits for the thief to leave (its step 4).
     fn wait(&self, turn: &mut Steps<'_, THREADS>) {
         if turn.state.memory.load(OWNER, WANT) == 0 {
             let hasty = self.variant == Variant::NoSecondLook;
@@ -219,7 +281,8 @@ impl<const THREADS: usize> BiasedLock<THREADS> {
     fn thief(&self, phase: Phase, turn: &mut Steps<'_, THREADS>) {
         let me = turn.actor;
         match phase {
-            Phase::Rest => self.claim(turn),
+            Phase::Rest => self.look_for_thieves(turn),
+            Phase::Called => self.accept(turn),
             Phase::Unclaimed => turn.step("stores want = 1", |next| {
                 next.store(me, WANT, 1, Phase::Claimed);
             }),
@@ -234,19 +297,40 @@ impl<const THREADS: usize> BiasedLock<THREADS> {
         }
     }
 
-    /// Step 1 of a thief. The load before the swap saves a locked instruction, and changes nothing.
-    fn claim(&self, turn: &mut Steps<'_, THREADS>) {
+    /// Step 1 of a thief. That the look at a free lock and its claim are one step leaves nothing out: the
+    /// swap would fail in between, or find the same.
+    fn look_for_thieves(&self, turn: &mut Steps<'_, THREADS>) {
         let me = turn.actor;
         let memory = &turn.state.memory;
-        if memory.load(me, WANT) == 1 {
-            turn.step("sees another thief, gives up", |next| next.end_round(me));
-        } else if self.variant == Variant::PlainClaim {
-            turn.step("sees want == 0", |next| next.enter(me, Phase::Unclaimed));
-        } else if memory.is_drained(me) {
-            turn.step("swaps want to 1", |next| {
-                next.memory.swap(me, WANT, 1);
+        match memory.load(me, WANT) {
+            VISITED => turn.step("sees another thief, gives up", |next| next.end_round(me)),
+            LENT => turn.step("sees want == 2", |next| next.enter(me, Phase::Called)),
+            _ if self.variant == Variant::PlainClaim => {
+                turn.step("sees want == 0", |next| next.enter(me, Phase::Unclaimed));
+            }
+            _ if memory.is_drained(me) => turn.step("swaps want from 0 to 1", |next| {
+                next.memory.swap(me, WANT, VISITED);
                 next.enter(me, Phase::Claimed);
+            }),
+            _ => {}
+        }
+    }
+
+    /// Step 1 of a thief that has seen the lock lent.
+    fn accept(&self, turn: &mut Steps<'_, THREADS>) {
+        let me = turn.actor;
+        let memory = &turn.state.memory;
+        if !memory.is_drained(me) {
+            return;
+        }
+        let old_loan = self.variant == Variant::OldLoan && memory.cell(WANT) == FREE;
+        if memory.cell(WANT) == LENT || old_loan {
+            turn.step("swaps want to 1, calls no barrier", |next| {
+                next.memory.swap(me, WANT, VISITED);
+                next.enter(me, Phase::Watching);
             });
+        } else {
+            turn.step("comes too late, gives up", |next| next.end_round(me));
         }
     }
 
@@ -331,6 +415,9 @@ impl<const THREADS: usize> Model for BiasedLock<THREADS> {
             turn.step("has its oldest store reach memory", |next| next.memory.flush(me));
         }
         let Thread { phase, rounds } = turn.state.threads[me];
+        if me == OWNER && phase == Phase::Rest {
+            self.lend(turn);
+        }
         match phase {
             Phase::Rest if rounds == 0 => {}
             phase if me == OWNER => self.owner(phase, turn),

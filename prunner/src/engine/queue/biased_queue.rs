@@ -106,6 +106,10 @@ impl<T: Send> Queue<T> for BiasedQueue<T> {
         });
     }
 
+    fn expect_thief(&mut self) {
+        self.lanes.lend();
+    }
+
     fn steal_from(&mut self, victim: &Self::Stealer, posts: &mut Posts<T>, hand: &mut Option<T>) {
         let loot = &mut self.loot;
         victim.lanes.try_with(|shown| {

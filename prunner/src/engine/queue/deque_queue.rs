@@ -64,6 +64,8 @@ impl<T: Send> Queue<T> for DequeQueue<T> {
         self.buffer.drain(posts, |priority, task| lanes[priority as usize].push(task));
     }
 
+    fn expect_thief(&mut self) {}
+
     fn steal_from(&mut self, victim: &Self::Stealer, _: &mut Posts<T>, hand: &mut Option<T>) {
         for (lane, (own, theirs)) in self.lanes.iter().zip(&victim.0).enumerate() {
             let stolen = iter::repeat_with(|| theirs.steal_batch_and_pop(own))

@@ -62,6 +62,9 @@ pub(crate) trait Queue<T>: Send + Sized {
     /// Publishes `posts` (which is left empty).
     fn publish(&mut self, posts: &mut Posts<T>);
 
+    /// Spares the next thief what it can be spared, because the owner is about to wake it.
+    fn expect_thief(&mut self);
+
     /// Moves the oldest half of the victim's tasks into this queue, which must be empty as `posts`
     /// must; one of them goes into `hand`, to be run at once.
     ///
