@@ -289,7 +289,7 @@ impl ScopeLock {
 
     /// As [`reach`](ScopeLock::reach), for a key that may be new.
     fn reach_new<V: Value>(&mut self, key: Key<V>) -> &mut Dict {
-        if !self.locked().dict.contains(key) {
+        if self.locked_mut().dict.find(key).is_none() {
             self.dict.shared().types.register::<V>(key.id());
         }
         self.reach(key, Access::Fill)

@@ -1,5 +1,6 @@
 //! The shared dict: typed entries that handlers merge into or change under the lock.
 
+mod erased;
 mod home;
 mod key;
 mod lock;
@@ -25,6 +26,7 @@ use crate::{
     broker::{self, Encoded},
     codec::{self, Bytes, CodecError},
 };
+use erased::Erased;
 use key::{KeyId, KeyMap};
 
 /// Entries by [`Key`], each of its key's type.
@@ -52,7 +54,7 @@ use key::{KeyId, KeyMap};
 #[derive(Default)]
 pub struct Dict {
     /// An entry that was removed stays as `None`: programs remove and insert the same few keys.
-    entries: KeyMap<Option<Box<dyn Stored>>>,
+    entries: KeyMap<Option<Erased<dyn Stored>>>,
     /// What came as bytes and was not changed yet. No key is in both.
     #[expect(clippy::box_collection, reason = "a dict on threads is smaller without")]
     undecoded: Option<Box<BTreeMap<String, Undecoded>>>,
@@ -75,16 +77,20 @@ impl<V: Value> Stored for V {
     }
 }
 
+fn erase<V: Value>(value: V) -> Erased<dyn Stored> {
+    Erased::new(value, |value| value)
+}
+
 /// A value that is bytes until somebody comes who knows its type.
 struct Undecoded {
     encoded: Encoded,
-    value: OnceLock<Box<dyn Stored>>,
+    value: OnceLock<Erased<dyn Stored>>,
 }
 
 impl Undecoded {
-    fn stored<V: Value>(&self, key: Key<V>) -> &dyn Stored {
-        &**self.value.get_or_init(|| match decode(key, &self.encoded) {
-            Ok(value) => Box::new(value),
+    fn stored<V: Value>(&self, key: Key<V>) -> &Erased<dyn Stored> {
+        self.value.get_or_init(|| match decode(key, &self.encoded) {
+            Ok(value) => erase(value),
             Err(why) => panic!("{why}"),
         })
     }
@@ -123,23 +129,18 @@ impl Dict {
     /// The value.
     pub fn get_ref<V: Value>(&self, key: Key<V>) -> Option<&V> {
         let stored = match self.entries.get(key.id()) {
-            Some(value) => &**value.as_ref()?,
+            Some(value) => value.as_ref()?,
             None => self.decoded(key)?,
         };
-        match (stored as &dyn Any).downcast_ref() {
-            Some(value) => Some(value),
-            None => wrong_type(key.id(), stored.type_name(), type_name::<V>()),
-        }
+        let wrong = || wrong_type(key.id(), stored.type_name(), type_name::<V>());
+        Some(stored.get().unwrap_or_else(wrong))
     }
 
     /// The value, to be changed.
     #[inline]
     pub fn get_mut<V: Value>(&mut self, key: Key<V>) -> Option<&mut V> {
-        let stored = self.place(key)?.as_mut()?;
-        if !(&**stored as &dyn Any).is::<V>() {
-            wrong_type(key.id(), (**stored).type_name(), type_name::<V>());
-        }
-        (&mut **stored as &mut dyn Any).downcast_mut()
+        let place = self.find(key)?;
+        self.at(place, key)
     }
 
     /// Sets the value and returns the one that was there.
@@ -153,8 +154,8 @@ impl Dict {
 
     /// Takes the value out.
     pub fn remove<V: Value>(&mut self, key: Key<V>) -> Option<V> {
-        self.get_ref(key)?;
-        let stored: Box<dyn Any> = self.place(key)?.take()?;
+        self.get_mut(key)?;
+        let stored: Box<dyn Any> = self.take(key.id())?;
         stored.downcast().ok().map(|value| *value)
     }
 
@@ -204,7 +205,7 @@ impl Dict {
 
     /// Takes the value out, whatever its type.
     fn take(&mut self, key: KeyId) -> Option<Box<dyn Stored>> {
-        self.entries.get_mut(key)?.take()
+        Some(self.entries.get_mut(key)?.take()?.into_box())
     }
 
     /// The value, whatever its type.
@@ -214,17 +215,28 @@ impl Dict {
 
     #[cold]
     #[inline(never)]
-    fn decoded<V: Value>(&self, key: Key<V>) -> Option<&dyn Stored> {
+    fn decoded<V: Value>(&self, key: Key<V>) -> Option<&Erased<dyn Stored>> {
         Some(self.undecoded.as_ref()?.get(key.name())?.stored(key))
     }
 
-    /// Where the value is, or was.
+    /// Where the value is, if there is one.
     #[inline(always)]
-    fn place<V: Value>(&mut self, key: Key<V>) -> Option<&mut Option<Box<dyn Stored>>> {
+    fn find<V: Value>(&mut self, key: Key<V>) -> Option<usize> {
         if self.undecoded.is_some() {
             self.settle(key);
         }
-        self.entries.get_mut(key.id())
+        let place = self.entries.place(key.id())?;
+        self.entries.at(place).is_some().then_some(place)
+    }
+
+    /// The value at a place.
+    #[inline(always)]
+    fn at<V: Value>(&mut self, place: usize, key: Key<V>) -> Option<&mut V> {
+        let stored = self.entries.at(place).as_mut()?;
+        if !stored.is::<V>() {
+            wrong_type(key.id(), stored.type_name(), type_name::<V>());
+        }
+        stored.get_mut()
     }
 
     /// Moves the value to those that can be changed, if it came as bytes.
@@ -241,7 +253,7 @@ impl Dict {
     }
 
     fn fill<V: Value>(&mut self, key: Key<V>, value: V) {
-        let value: Option<Box<dyn Stored>> = Some(Box::new(value));
+        let value = Some(erase(value));
         match self.entries.get_mut(key.id()) {
             Some(slot) => *slot = value,
             None => _ = self.entries.add(key.id(), value),
@@ -280,11 +292,13 @@ impl<'a, V: Value> Entry<'a, V> {
     }
 
     /// The value; what `value` makes if there was none.
+    #[inline]
     pub fn or_insert_with(self, value: impl FnOnce() -> V) -> &'a mut V {
-        if !self.dict.contains(self.key) {
+        let there = self.dict.find(self.key).or_else(|| {
             self.dict.fill(self.key, value());
-        }
-        self.dict.get_mut(self.key).expect("the entry was filled just now")
+            self.dict.find(self.key)
+        });
+        there.and_then(|place| self.dict.at(place, self.key)).expect("it was filled, if not there")
     }
 
     /// The value; the default if there was none.

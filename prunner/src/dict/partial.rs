@@ -1,7 +1,7 @@
 //! What one worker has merged and nobody has joined yet.
 
 use std::{
-    any::{Any, TypeId, type_name},
+    any::{Any, type_name},
     mem,
     sync::Arc,
 };
@@ -10,6 +10,7 @@ use crossbeam_utils::CachePadded;
 
 use super::{
     Dict, Key, KeyId, KeyMap, Merge, Value,
+    erased::Erased,
     home::{Delta, Merged},
     lock::Types,
 };
@@ -60,19 +61,9 @@ pub(crate) struct Joiner {
     attempts: Attempts,
 }
 
+/// By key, a `Typed<V>` of the key's `V`.
 #[derive(Debug, Default)]
-struct Partial(KeyMap<AnySlot>);
-
-/// A `Typed<V>` of some `V`.
-///
-/// The type is kept beside the box: asking the box for it is a call through its table, which would
-/// be a good part of what a merge costs.
-#[derive(Debug)]
-struct AnySlot {
-    type_of_value: TypeId,
-    name_of_type: &'static str,
-    slot: Box<dyn Slot>,
-}
+struct Partial(KeyMap<Erased<dyn Slot>>);
 
 /// Makes both sides for one worker.
 pub(super) fn merges(
@@ -107,7 +98,8 @@ impl Merges {
     fn merge_first<V: Value + Merge>(&mut self, key: Key<V>, attempt: u64, value: V) {
         self.types.register_merged::<V>(key.id());
         let typed = Typed { key, committed: None, pending: Some(value), attempt, broken: false };
-        self.partial.with(|partial| _ = partial.0.add(key.id(), AnySlot::new(typed)));
+        let slot = Erased::new(typed, |typed| typed as Box<dyn Slot>);
+        self.partial.with(|partial| _ = partial.0.add(key.id(), slot));
     }
 
     /// Ends the running attempt: what it has merged is true from now on.
@@ -120,7 +112,7 @@ impl Merges {
 
     /// Makes true what the running attempt has merged so far, although it goes on.
     pub(crate) fn settle(&mut self) {
-        self.partial.with(|partial| partial.0.iter_mut().for_each(|(_, any)| any.slot.settle()));
+        self.partial.with(|partial| partial.0.iter_mut().for_each(|(_, slot)| slot.settle()));
     }
 
     /// Takes back what the running attempt has merged; returns it to be dropped.
@@ -141,8 +133,8 @@ impl Joiner {
         self.partial.with(|partial| {
             // The worker cannot be inside `merge` now: what is pending is of this attempt or older.
             let running = self.attempts.ended();
-            for (_, any) in partial.0.iter_mut() {
-                any.slot.join_into(dict, running);
+            for (_, slot) in partial.0.iter_mut() {
+                slot.join_into(dict, running);
             }
         });
     }
@@ -157,7 +149,7 @@ impl Joiner {
     pub(super) fn take(&self, key: KeyId) -> Option<Box<dyn Delta>> {
         self.partial.with(|partial| {
             let running = self.attempts.ended();
-            partial.0.get_mut(key)?.slot.take(running)
+            partial.0.get_mut(key)?.take(running)
         })
     }
 
@@ -174,7 +166,7 @@ impl Joiner {
     ) {
         self.partial.with(|partial| {
             let running = self.attempts.ended();
-            deltas.extend(partial.0.iter_mut().filter_map(|(_, any)| any.slot.take(running)));
+            deltas.extend(partial.0.iter_mut().filter_map(|(_, slot)| slot.take(running)));
             broken.extend(partial.broken());
         });
     }
@@ -183,7 +175,7 @@ impl Joiner {
     /// dropped.
     pub(super) fn forget(&self) -> Vec<Box<dyn Any>> {
         self.partial.with(|partial| {
-            partial.0.iter_mut().flat_map(|(_, any)| any.slot.forget()).flatten().collect()
+            partial.0.iter_mut().flat_map(|(_, slot)| slot.forget()).flatten().collect()
         })
     }
 }
@@ -198,37 +190,25 @@ impl Joiner {
 impl Partial {
     #[inline(always)]
     fn typed<V: Value + Merge>(&mut self, key: Key<V>) -> Option<&mut Typed<V>> {
-        Some(self.0.get_mut(key.id())?.typed(key.id()))
+        let slot = self.0.get_mut(key.id())?;
+        if !slot.is::<Typed<V>>() {
+            super::wrong_type(key.id(), slot.type_name(), type_name::<V>());
+        }
+        slot.get_mut()
     }
 
     fn broken(&self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().filter(|(_, any)| any.slot.is_broken()).map(|(key, _)| key.name)
+        self.0.iter().filter(|(_, slot)| slot.is_broken()).map(|(key, _)| key.name)
     }
 
     fn take_pending(&mut self, attempt: u64) -> Vec<Box<dyn Any>> {
-        self.0.iter_mut().filter_map(|(_, any)| any.slot.take_pending(attempt)).collect()
-    }
-}
-
-impl AnySlot {
-    fn new<V: Value + Merge>(typed: Typed<V>) -> Self {
-        let (type_of_value, name_of_type) = (TypeId::of::<V>(), type_name::<V>());
-        Self { type_of_value, name_of_type, slot: Box::new(typed) }
-    }
-
-    #[inline(always)]
-    fn typed<V: Value + Merge>(&mut self, key: KeyId) -> &mut Typed<V> {
-        if self.type_of_value != TypeId::of::<V>() {
-            super::wrong_type(key, self.name_of_type, type_name::<V>());
-        }
-        let slot: *mut dyn Slot = &mut *self.slot;
-        // SAFETY: `new` put a `Typed<V>` of this very `V` into the box, and nothing replaces it.
-        unsafe { &mut *slot.cast::<Typed<V>>() }
+        self.0.iter_mut().filter_map(|(_, slot)| slot.take_pending(attempt)).collect()
     }
 }
 
 /// One entry, whatever its type.
 trait Slot: Send + std::fmt::Debug {
+    fn type_name(&self) -> &'static str;
     fn settle(&mut self);
     fn join_into(&mut self, dict: &mut Dict, running: u64);
     fn take_pending(&mut self, attempt: u64) -> Option<Box<dyn Any>>;
@@ -285,6 +265,10 @@ impl<V: Merge> Typed<V> {
 }
 
 impl<V: Value + Merge> Slot for Typed<V> {
+    fn type_name(&self) -> &'static str {
+        type_name::<V>()
+    }
+
     fn settle(&mut self) {
         let done = self.pending.take();
         self.commit(done);
