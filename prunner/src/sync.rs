@@ -5,7 +5,7 @@
 
 #[cfg(not(prunner_loom))]
 pub(crate) use std::{
-    sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, compiler_fence, fence},
+    sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence},
     thread::{self, Thread},
 };
 
@@ -125,9 +125,9 @@ pub(crate) struct Membarrier;
 impl BarrierPair for Membarrier {
     #[inline(always)]
     fn light(self) {
-        #[cfg(not(prunner_loom))]
-        compiler_fence(Ordering::SeqCst);
-        #[cfg(prunner_loom)]
+        #[cfg(not(any(prunner_loom, miri)))]
+        std::sync::atomic::compiler_fence(Ordering::SeqCst);
+        #[cfg(any(prunner_loom, miri))]
         fence(Ordering::SeqCst);
     }
 
@@ -137,7 +137,7 @@ impl BarrierPair for Membarrier {
     }
 }
 
-#[cfg(all(target_os = "linux", not(prunner_loom)))]
+#[cfg(all(target_os = "linux", not(any(prunner_loom, miri))))]
 mod membarrier {
     use std::sync::OnceLock;
 
@@ -163,7 +163,21 @@ mod membarrier {
     }
 }
 
-#[cfg(not(all(target_os = "linux", not(prunner_loom))))]
+/// Miri has no `membarrier`: fences on both sides stand for it, so that it runs the same engine.
+#[cfg(miri)]
+mod membarrier {
+    use super::{Ordering, fence};
+
+    pub(super) fn registered() -> bool {
+        true
+    }
+
+    pub(super) fn on_all_threads() {
+        fence(Ordering::SeqCst);
+    }
+}
+
+#[cfg(not(any(miri, all(target_os = "linux", not(prunner_loom)))))]
 mod membarrier {
     pub(super) fn registered() -> bool {
         false

@@ -39,9 +39,7 @@ fn assert_small_trees_exact(workers: usize) {
     let settings: Vec<Setting> = Setting::all(&[workers]).collect();
     let watchdog = Watchdog::after(PATIENCE, "small trees");
     for seed in 0..trees {
-        if seed.is_multiple_of(1000) {
-            watchdog.progress();
-        }
+        watchdog.progress();
         let shape = Shape { height: seed % 5, children: 3, fails: [0, 7][(seed % 2) as usize] };
         let tree = Tree::new(seed * 4 + workers as u64, shape);
         assert_exact(&tree, settings[(seed / 10) as usize % settings.len()]);
