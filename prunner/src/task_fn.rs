@@ -1,8 +1,9 @@
 //! Which functions can be posted: of one argument, of several, methods of the loop's state.
 
 use std::{
-    any::{Any, TypeId, type_name},
+    any::{TypeId, type_name},
     marker::PhantomData,
+    ptr::NonNull,
 };
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -65,28 +66,31 @@ impl StateType {
 
 /// The state of a message loop.
 ///
-/// A `&dyn Any` would do, but asking it for its type is a call through its table, twice a task.
+/// A `&dyn Any` would do, but asking it for its type is a call through its table, twice a task. And this is
+/// written anew with each task: a type's id that was just written, in two halves, and is read as a whole
+/// would hold the processor up, so it stays where it is.
 #[derive(Clone, Copy, Debug)]
 pub struct State<'a> {
-    id: TypeId,
-    state: &'a dyn Any,
+    id: &'static TypeId,
+    state: NonNull<()>,
+    borrowed: PhantomData<&'a ()>,
 }
 
 impl<'a> State<'a> {
     pub(crate) fn new<S: 'static>(state: &'a S) -> Self {
-        Self { id: TypeId::of::<S>(), state }
+        let id = const { &TypeId::of::<S>() };
+        Self { id, state: NonNull::from(state).cast(), borrowed: PhantomData }
     }
 
     #[inline(always)]
     pub(crate) fn is(self, wanted: StateType) -> bool {
-        self.id == wanted.id
+        *self.id == wanted.id
     }
 
     #[inline(always)]
     fn get<S: 'static>(self) -> Option<&'a S> {
-        let state: *const dyn Any = self.state;
-        // SAFETY: `new` took the type's id from the very reference that it keeps.
-        (self.id == TypeId::of::<S>()).then(|| unsafe { &*state.cast::<S>() })
+        // SAFETY: `new` took the type's id from the very reference that it keeps, which lives for `'a`.
+        (*self.id == TypeId::of::<S>()).then(|| unsafe { self.state.cast::<S>().as_ref() })
     }
 }
 
