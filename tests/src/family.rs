@@ -7,7 +7,6 @@ use std::{
         unix::process::CommandExt,
     },
     process::Command,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -99,6 +98,15 @@ impl Worker {
         })
     }
 
+    /// Waits until it has ended, for this long at most.
+    fn wait(&self, limit: Duration) {
+        let (fd, events) = (self.handle.as_raw_fd(), libc::POLLIN);
+        let mut end = libc::pollfd { fd, events, revents: 0 };
+        let millis = i32::try_from(limit.as_millis() + 1).unwrap_or(i32::MAX);
+        // SAFETY: it is one, and it lives.
+        unsafe { libc::poll(&raw mut end, 1, millis) };
+    }
+
     /// Sends it a signal; false if it has ended.
     pub fn signal(&self, signal: libc::c_int) -> bool {
         let null = std::ptr::null::<libc::siginfo_t>();
@@ -131,15 +139,15 @@ pub fn wait_until_gone(session: u32, limit: Duration) -> Duration {
         if left.is_empty() {
             return elapsed;
         }
+        let alive = |&pid: &u32| Worker::open(pid, |it| it.session == session);
         if elapsed > limit {
             let seen = left.iter().map(|pid| fs::read_to_string(format!("/proc/{pid}/stat")));
             let seen: Vec<_> = seen.flatten().collect();
-            let left =
-                left.into_iter().filter_map(|pid| Worker::open(pid, |it| it.session == session));
-            left.for_each(|left| _ = left.signal(libc::SIGKILL));
+            left.iter().filter_map(alive).for_each(|left| _ = left.signal(libc::SIGKILL));
             panic!("processes are left after {limit:?}: {seen:?}");
         }
-        // Nobody tells of the end of a process that is not a child.
-        thread::sleep(Duration::from_millis(2));
+        if let Some(one) = left.iter().find_map(alive) {
+            one.wait(limit - elapsed);
+        }
     }
 }

@@ -17,6 +17,7 @@ pub mod program;
 pub mod random;
 pub mod scale;
 pub mod setting;
+pub mod sum_up;
 pub mod travelling;
 pub mod tree;
 pub mod watchdog;

@@ -15,6 +15,7 @@ use prunner_tests::{
     gate::Gate,
     log_lines::print_warnings,
     program::{program, program_with_end},
+    sum_up::Stage,
 };
 
 const SUM: Key<Sum<u64>> = Key::new("sum");
@@ -221,13 +222,6 @@ fn afterwards() -> Result<Report, Error> {
 /// The original's program, with a `begin` and an `end` that take their time.
 struct SumUp;
 
-#[derive(Labeled, Clone, Copy)]
-enum Sums {
-    AddOne(u64),
-    Double(u64),
-    SumUp(u64),
-}
-
 const NUMBERS: u64 = 2000;
 
 fn work_for(time: Duration) {
@@ -238,24 +232,22 @@ fn work_for(time: Duration) {
 }
 
 impl ParallelTaskRunner for SumUp {
-    type Task = Sums;
+    type Task = Stage;
 
-    fn begin(&self, cx: &mut Context<'_, Sums>) -> TaskResult {
+    fn begin(&self, cx: &mut Context<'_, Stage>) -> TaskResult {
         println!("begin");
         for n in 0..NUMBERS {
-            cx.post(Sums::AddOne(n));
+            cx.post(Stage::AddOne(n));
             work_for(Duration::from_nanos(500));
         }
         Ok(())
     }
 
-    fn run(&self, task: &Sums, cx: &mut Context<'_, Sums>) -> TaskResult {
-        match *task {
-            Sums::AddOne(n) => cx.post(Sums::Double(n + 1)),
-            Sums::Double(n) => cx.post_all([Sums::SumUp(n), Sums::SumUp(n)]),
-            Sums::SumUp(n) => cx.merge(SUM, Sum(n)),
-        }
-        Ok(())
+    fn run(&self, stage: &Stage, cx: &mut Context<'_, Stage>) -> TaskResult {
+        stage.run(cx, |cx, n| {
+            cx.merge(SUM, Sum(n));
+            Ok(())
+        })
     }
 
     fn end(&self, dict: &prunner::Dict) -> TaskResult {

@@ -1,10 +1,11 @@
 //! The dict of a run on processes: merges of every kind, the lock, both together, reads.
 
-use prunner::{Context, Dict, Error, Key, Labeled, ParallelTaskRunner, Runner, Sum, TaskResult};
+use prunner::{Context, Error, Key, Labeled, Runner, Sum};
 use prunner_tests::{
     handler,
     kinds::{assert_all_merged, merge_all_kinds},
     random::Random,
+    sum_up::Stage,
     travelling::Travelling,
 };
 use serde::{Deserialize, Serialize};
@@ -53,50 +54,26 @@ fn increments_under_the_lock_are_exact() -> Result<(), Error> {
     Ok(())
 }
 
-/// The original's program, with the sum under the lock.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct SumUpByLock {
-    numbers: u64,
-}
-
-#[derive(Labeled, Serialize, Deserialize)]
-pub(crate) enum Step {
-    Init(u64),
-    AddOne(u64),
-    Double(u64),
-    SumUp(u64),
-}
-
-impl ParallelTaskRunner for SumUpByLock {
-    type Task = Step;
-
-    fn begin(&self, cx: &mut Context<'_, Step>) -> TaskResult {
-        cx.lock().insert(COUNT, 0);
-        cx.post(Step::Init(self.numbers));
+handler!(SumUpByLock: Stage, |stage, cx| {
+    stage.run(cx, |cx, n| {
+        *cx.lock().get_mut(COUNT).ok_or("begin has set it")? += n;
         Ok(())
-    }
-
-    fn run(&self, task: &Step, cx: &mut Context<'_, Step>) -> TaskResult {
-        match *task {
-            Step::Init(n) => cx.post_all((0..n).map(Step::AddOne)),
-            Step::AddOne(n) => cx.post(Step::Double(n + 1)),
-            Step::Double(n) => cx.post_all([Step::SumUp(n), Step::SumUp(n)]),
-            Step::SumUp(n) => *cx.lock().get_mut(COUNT).ok_or("begin has set it")? += n,
-        }
-        Ok(())
-    }
-
-    fn end(&self, dict: &Dict) -> TaskResult {
-        let expected = self.numbers * (self.numbers + 1);
-        assert_eq!(dict.get(COUNT), Some(expected));
-        Ok(())
-    }
-}
+    })
+});
 
 #[test]
 fn the_sum_is_right_when_it_is_taken_under_the_lock() -> Result<(), Error> {
+    const NUMBERS: u64 = 2000;
     for workers in [1, 2, 10] {
-        let program = SumUpByLock { numbers: 2000 };
+        let begin = |cx: &mut Context<'_, Stage>| {
+            cx.lock().insert(COUNT, 0);
+            cx.post(Stage::Init(NUMBERS));
+            Ok(())
+        };
+        let program = Travelling::new(SumUpByLock, begin).with_end(|dict| {
+            assert_eq!(dict.get(COUNT), Some(4_002_000));
+            Ok(())
+        });
         let report = start(Runner::new(program).workers(workers).processes())?;
         let ledger = report.ledger();
         assert_eq!((ledger.posted, ledger.finished, ledger.dead), (8001, 8001, 0));

@@ -19,12 +19,12 @@ use prunner_tests::{
 };
 
 prunner::worker_test!(
-    dict::SumUpByLock,
     Travelling<dict::AllKinds>,
     Travelling<dict::Both>,
     Travelling<dict::Chain>,
     Travelling<dict::Increments>,
     Travelling<dict::Keys>,
+    Travelling<dict::SumUpByLock>,
     Travelling<failures::Fails>,
     Travelling<failures::FailsUnderTheLock>,
     Travelling<failures::Flushes>,

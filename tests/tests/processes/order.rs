@@ -252,7 +252,10 @@ fn a_stopped_run_has_come_to_some_place_in_the_order() {
         }
         drop(lock);
         cx.flush();
-        thread::sleep(Duration::from_millis(50));
+        // It fails as soon as a part is committed.
+        while cx.get(SEEN).is_none() {
+            thread::yield_now();
+        }
         Err("it fails".into())
     });
     let run = start(Runner::new(program).workers(1).processes().order(Order::Fifo));
@@ -260,5 +263,6 @@ fn a_stopped_run_has_come_to_some_place_in_the_order() {
     let report = error.report().expect("it began");
     let seen = report.dict().get(SEEN).unwrap_or_default().0;
     assert_eq!(seen.len() as u64, report.ledger().finished);
+    assert!(!seen.is_empty(), "a part was committed");
     assert!(in_turn(Manner::Slow).starts_with(&seen), "{seen:?}");
 }
