@@ -298,7 +298,9 @@ impl<'a, V: Value> Entry<'a, V> {
             self.dict.fill(self.key, value());
             self.dict.find(self.key)
         });
-        there.and_then(|place| self.dict.at(place, self.key)).expect("it was filled, if not there")
+        there
+            .and_then(|place| self.dict.at(place, self.key))
+            .expect("it was there, or was filled just now")
     }
 
     /// The value; the default if there was none.

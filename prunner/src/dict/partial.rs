@@ -98,7 +98,7 @@ impl Merges {
     fn merge_first<V: Value + Merge>(&mut self, key: Key<V>, attempt: u64, value: V) {
         self.types.register_merged::<V>(key.id());
         let typed = Typed { key, committed: None, pending: Some(value), attempt, broken: false };
-        let slot = Erased::new(typed, |typed| typed as Box<dyn Slot>);
+        let slot = Erased::<dyn Slot>::new(typed, |typed| typed);
         self.partial.with(|partial| _ = partial.0.add(key.id(), slot));
     }
 

@@ -207,12 +207,12 @@ impl Server {
             // A seat runs the first that has not ended; it has not even started those behind it.
             let running = seat.leases.iter().find(|lease| !lease.ended);
             let running = running.filter(|lease| lease.suspect.is_none()).map(|lease| lease.token);
+            let blamed = alone.or(running);
             for lease in &seat.leases {
-                let why = match (alone, running) {
-                    (Some(alone), _) if alone != lease.token => Release::Shutdown,
-                    (None, running) if running != Some(lease.token) => Release::Shutdown,
-                    _ if killed && lease.attempt < MOST_KILLS => Release::Killed,
-                    _ => Release::Crashed,
+                let why = match blamed == Some(lease.token) {
+                    false => Release::Shutdown,
+                    true if killed && lease.attempt < MOST_KILLS => Release::Killed,
+                    true => Release::Crashed,
                 };
                 if why == Release::Crashed {
                     self.note_suspect(lease, line, how);
