@@ -617,9 +617,10 @@ impl<T: Labeled + Serialize + DeserializeOwned> Desk<T> {
     /// Everything that was not started, cut into pieces.
     fn pack(&self, state: &mut State<T>) -> Vec<Blob> {
         let mut blobs = Vec::new();
-        let Blob { priority, attempt, .. } = state.origin;
         let left = state.roots.cursor.left();
-        let mut packer = Packer::new(&mut blobs, self.sizes, priority, attempt, left);
+        // What has happened to them so far goes along: a suspect stays one.
+        let like = Blob { tasks: Tasks::new(), ..state.origin };
+        let mut packer = Packer::new(&mut blobs, self.sizes, like, left);
         state.hand_on_roots(|task| {
             packer.add(|tasks| {
                 tasks.push(task);
@@ -629,7 +630,8 @@ impl<T: Labeled + Serialize + DeserializeOwned> Desk<T> {
         packer.finish();
         for priority in [Priority::Low, Priority::Normal, Priority::High] {
             let lane = std::mem::take(&mut state.local[priority as usize]);
-            let mut packer = Packer::new(&mut blobs, self.sizes, priority, 0, lane.len());
+            let like = Blob { priority, ..Blob::default() };
+            let mut packer = Packer::new(&mut blobs, self.sizes, like, lane.len());
             let mut unsent = Vec::new();
             for task in lane {
                 let added = packer.add(|tasks| tasks.push_with(|to| codec::encode(&task, to)));
@@ -650,22 +652,16 @@ impl<T: Labeled + Serialize + DeserializeOwned> Desk<T> {
 /// Puts tasks into blobs of a good size.
 struct Packer<'a> {
     blobs: &'a mut Vec<Blob>,
-    priority: Priority,
-    attempt: u32,
+    /// What they are like, but for their tasks.
+    like: Blob,
     most: usize,
     tasks: Tasks,
 }
 
 impl<'a> Packer<'a> {
-    fn new(
-        blobs: &'a mut Vec<Blob>,
-        sizes: Sizes,
-        priority: Priority,
-        attempt: u32,
-        tasks: usize,
-    ) -> Self {
+    fn new(blobs: &'a mut Vec<Blob>, sizes: Sizes, like: Blob, tasks: usize) -> Self {
         let most = tasks.div_ceil(Walk::pieces(sizes)).clamp(1, MOST_TASKS);
-        Self { blobs, priority, attempt, most, tasks: Tasks::new() }
+        Self { blobs, like, most, tasks: Tasks::new() }
     }
 
     /// Adds what `write` writes; returns its error.
@@ -680,8 +676,7 @@ impl<'a> Packer<'a> {
     fn seal(&mut self) {
         if !self.tasks.is_empty() {
             let tasks = std::mem::take(&mut self.tasks);
-            let (priority, attempt) = (self.priority, self.attempt);
-            self.blobs.push(Blob { priority, attempt, tasks, ..Blob::default() });
+            self.blobs.push(Blob { tasks, ..self.like });
         }
     }
 
