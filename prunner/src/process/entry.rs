@@ -320,6 +320,7 @@ where
         Down::Wanted { tasks, lock } => keeper.wanted(tasks, lock),
         Down::Drain => keeper.enter(Phase::Draining),
         Down::Done => keeper.enter(Phase::Done),
+        Down::Dump => {}
     }
 }
 

@@ -396,6 +396,14 @@ impl Server {
                 self.broken.get_or_insert(why);
                 Ok(())
             }
+            Up::Dying { why, .. } => {
+                log::warn!("worker process {from} is about to end: {why}");
+                Ok(())
+            }
+            Up::State(text) => {
+                log::warn!("worker process {from}: {text}");
+                Ok(())
+            }
         }
     }
 

@@ -106,6 +106,11 @@ pub(crate) enum Up {
     /// In place of [`Ready`](Up::Ready): it has not got what it needs, such as a thread; the text says
     /// what. Other workers may have.
     Unable(String),
+    /// Its process is about to end, because of what the lease that this seat runs has done, or of
+    /// something that no lease is to blame for; the text says why.
+    Dying { seat: Option<u16>, why: String },
+    /// What it is doing: the answer to [`Dump`](Down::Dump).
+    State(String),
 }
 
 /// From the parent to a worker process.
@@ -147,6 +152,8 @@ pub(crate) enum Down {
     Drain,
     /// There is nothing left to do.
     Done,
+    /// Say what you are doing: the run seems to be stuck.
+    Dump,
 }
 
 /// Appends a frame to `out`.
