@@ -296,7 +296,7 @@ impl<T> Desk<T> {
         if let Some(token) = state.token
             && !state.lost
         {
-            link.release(self.seat, token, Release::Shutdown);
+            link.release(self.seat, token, Release::Unstarted);
         }
         state.abandon(self.dict());
     }
@@ -345,6 +345,11 @@ impl<T> State<T> {
 
     pub(super) fn is_suspect(&self) -> bool {
         self.origin.suspect
+    }
+
+    /// Whether its only task has lost workers: what it is called must be known if it loses one more.
+    pub(super) fn is_endangered(&self) -> bool {
+        self.is_suspect() || (self.origin.interruptions > 0 && self.origin.tasks.len() == 1)
     }
 
     /// Whether there is something that others could run.
@@ -418,7 +423,7 @@ impl<T> State<T> {
     fn bury(&mut self, task: Vec<u8>, failure: &Failure) {
         // A failure is made of texts and numbers, which can always be written.
         let report = codec::to_bytes(failure).unwrap_or_default();
-        self.dead.push(DeadLetter { task: Bytes(task), report: Bytes(report) });
+        self.dead.push(DeadLetter { task: Bytes(task), report: Bytes(report), interruptions: 0 });
     }
 
     /// Takes out the roots that were not started.

@@ -66,7 +66,7 @@ impl<T: Labeled + Serialize + DeserializeOwned> Keeper<T> {
             if going {
                 state.receive(lease);
             } else {
-                self.link.release(seat, lease.token, Release::Shutdown);
+                self.link.release(seat, lease.token, Release::Unstarted);
             }
         }
         drop(state);
@@ -152,7 +152,7 @@ impl<T: Labeled + Serialize + DeserializeOwned> Keeper<T> {
                 state.phase = phase;
             }
             for token in state.empty_stash() {
-                self.link.release(desk.seat, token, Release::Shutdown);
+                self.link.release(desk.seat, token, Release::Unstarted);
             }
             drop(state);
             desk.notify();
@@ -219,7 +219,7 @@ fn give_away<T: Labeled + Serialize + DeserializeOwned>(
         return state.has_stash();
     }
     for token in state.empty_stash() {
-        link.release(desk.seat, token, Release::Shutdown);
+        link.release(desk.seat, token, Release::Unstarted);
     }
     if !state.is_running() || runs < PATIENCE {
         return true;

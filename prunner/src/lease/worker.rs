@@ -109,7 +109,7 @@ where
         (self.before_lease)();
         let mut slice = Slice::begin();
         let mut state = desk.lock();
-        if state.is_suspect()
+        if state.is_endangered()
             && let Some(token) = state.token
         {
             // Reading it may be what kills. What it is called follows when that is known.
@@ -149,7 +149,7 @@ where
                 return state;
             }
         };
-        if state.is_suspect()
+        if state.is_endangered()
             && let Some(token) = state.token
         {
             let Failure { label, data, .. } = failed(&task, Cause::text(""), desk.worker);

@@ -142,7 +142,7 @@ impl Outside {
         if commit {
             self.publish_all(&mut state, true);
         }
-        let _ = self.broker.release(state.token, Release::Shutdown);
+        let _ = self.broker.release(state.token, Release::Unstarted);
         drop(state);
         self.waker.wake();
     }
@@ -306,7 +306,7 @@ impl Posted {
         let label = failure.label().to_string();
         self.labels.push(LabelCount { label, dead: 1, ..LabelCount::default() });
         let report = Bytes(codec::to_bytes(&failure).unwrap_or_default());
-        self.dead.push(DeadLetter { task: Bytes::default(), report });
+        self.dead.push(DeadLetter { report, ..DeadLetter::default() });
     }
 }
 

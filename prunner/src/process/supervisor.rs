@@ -3,31 +3,31 @@
 use std::{
     fmt::Write as _,
     io::ErrorKind,
-    os::{fd::AsFd, unix::process::ExitStatusExt},
-    process::ExitStatus,
+    os::fd::AsFd,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::{
+    Setup,
     begin::Outside,
     child::{Stage, WorkerProcess},
     clock::{HeardClock, Ticker},
+    death::{Blame, Death, how, is_sent},
+    fuse::Fuse,
     oom::OutOfMemory,
     poll::{Poll, Woken},
-    server::{Killer, ServeError, Server},
+    server::{Policy, ServeError, Server},
+    suspects::Killer,
     wire::{Up, Welcome},
 };
 use crate::{broker::Broker, engine::stop::Stop};
 
 /// How a worker is started and what it is told.
 pub(super) struct Plan {
-    pub(super) workers: usize,
-    pub(super) seats: u16,
+    pub(super) setup: Setup,
     /// The greeting and what follows it, for worker `n`.
     pub(super) first_words: Box<dyn Fn(usize) -> Vec<u8> + Send>,
-    pub(super) prefixed: bool,
-    pub(super) lease: Duration,
 }
 
 /// What the supervisor tells when no worker is left.
@@ -66,10 +66,7 @@ pub(super) struct Supervisor {
     ticker: Ticker,
     out_of_memory: OutOfMemory,
     places: Vec<Place>,
-    /// How many workers have died one after the other while none of them all has got anything done.
-    deaths: u32,
-    /// What there was at the last death: tasks that have ended, and that have died with their workers.
-    progress: (u64, u64),
+    fuse: Fuse,
     failed: Option<Failed>,
     /// What a worker lacked that could not be started, and whether one alone was tried since.
     missing: Option<String>,
@@ -106,8 +103,9 @@ impl Supervisor {
         woken: Woken,
         clock: Arc<HeardClock>,
     ) -> Self {
-        let places = (0..plan.workers).map(|_| Place::default()).collect();
-        let server = Server::new(Arc::clone(&broker));
+        let places = (0..plan.setup.workers).map(|_| Place::default()).collect();
+        let Setup { lease, max_interruptions, max_deaths, .. } = plan.setup;
+        let server = Server::new(Arc::clone(&broker), Policy { lease, max_interruptions });
         Self {
             plan,
             broker,
@@ -119,8 +117,7 @@ impl Supervisor {
             ticker: Ticker::new(),
             out_of_memory: OutOfMemory::new(),
             places,
-            deaths: 0,
-            progress: (0, 0),
+            fuse: Fuse::new(max_deaths),
             failed: None,
             missing: None,
             tried_alone: false,
@@ -159,7 +156,7 @@ impl Supervisor {
         }
         let queued = self.broker.watch(0, Duration::ZERO).map_or(0, |it| it.queued);
         let starting = self.places.iter().filter(|place| place.is_starting()).count();
-        let seats = usize::from(self.plan.seats);
+        let seats = usize::from(self.plan.setup.threads);
         let mut missing =
             queued.saturating_sub(self.server.idle_seats() + starting * seats).div_ceil(seats);
         for number in 0..self.places.len() {
@@ -179,7 +176,7 @@ impl Supervisor {
     /// Starts a worker; false if there is none to be had.
     fn start_worker(&mut self, number: usize) -> bool {
         let place = &mut self.places[number];
-        match WorkerProcess::start((self.plan.first_words)(number), self.plan.prefixed) {
+        match WorkerProcess::start((self.plan.first_words)(number), self.plan.setup.prefixed) {
             Ok(process) => {
                 log::debug!("worker process {number} starts, pid {}", process.pid());
                 place.process = Some(process);
@@ -260,7 +257,7 @@ impl Supervisor {
             _ if self.early || self.server.is_in_turn() => Duration::from_millis(1),
             Phase::Over(_) => Duration::from_millis(50),
             _ if self.places.iter().any(Place::is_starting) => Duration::from_millis(500),
-            _ => self.plan.lease / 3,
+            _ => self.plan.setup.lease / 3,
         }
     }
 
@@ -299,7 +296,7 @@ impl Supervisor {
                     None => return Ok(()),
                     Some(Up::Ready) => {
                         process.stage = Stage::Ready;
-                        self.server.open(number, self.plan.seats);
+                        self.server.open(number, self.plan.setup.threads);
                     }
                     Some(Up::Refused(why)) => return self.refused(why),
                     Some(Up::Unable(why)) => {
@@ -341,10 +338,15 @@ impl Supervisor {
             pipe.pass_on(&prefix);
         }
         let exited = status.as_ref().is_ok_and(|status| status.code().is_some());
-        let sigkill = status.as_ref().is_ok_and(|it| it.signal() == Some(libc::SIGKILL));
-        let from_outside = sigkill && !must && !killed && !self.out_of_memory.has_struck();
-        let how = status.map_or_else(|error| error.to_string(), how);
-        let closed = self.server.close(number, &how, from_outside);
+        let sent = status.as_ref().is_ok_and(|status| is_sent(*status));
+        let from_outside = sent && !must && !killed && !self.out_of_memory.has_struck();
+        let blame = if from_outside { Blame::Outside } else { Blame::Tasks };
+        let memory_is_limited = self.plan.setup.limits.memory.is_some();
+        let how =
+            status.map_or_else(|error| error.to_string(), |status| how(status, memory_is_limited));
+        let death = Death { how, blame };
+        let closed = self.server.close(number, &death);
+        let how = death.how;
         // One that is given up already has said why it ends.
         if self.phase != Phase::Going || self.failed.is_some() || self.places[number].given_up {
             log::debug!("worker process {number} (pid {pid}) has ended: {how}");
@@ -363,15 +365,11 @@ impl Supervisor {
             "worker process {number} (pid {pid}) has died{when}: {how}; another takes its place"
         );
         let crashed = self.broker.watch(0, Duration::ZERO).map_or(0, |it| it.crashed);
-        let progress = (self.server.ended(), crashed);
-        self.deaths = if progress == self.progress { self.deaths + 1 } else { 1 };
-        self.progress = progress;
-        let most = 30.max(5 * self.plan.workers as u32);
-        if self.deaths > most {
+        let progress = [self.server.ended(), self.server.judged(), crashed];
+        if let Err(deaths) = self.fuse.death(progress) {
             let text = format!(
-                "{} worker processes have died one after the other without finishing anything, the last \
-                 one so: {how}",
-                self.deaths
+                "{deaths} worker processes have died one after the other without finishing anything, the \
+                 last one so: {how}; Runner::max_deaths sets how many may"
             );
             self.fail(Failed::Workers(text));
         }
@@ -396,9 +394,9 @@ impl Supervisor {
     /// What time brings: leases to be renewed, workers that say nothing, workers that do not end.
     fn look_at_the_clock(&mut self) {
         // Twice the longest wait: a thread that is ready may have to wait for a CPU.
-        self.ticker.tick(&self.clock, 2 * self.plan.lease / 3);
+        self.ticker.tick(&self.clock, 2 * self.plan.setup.lease / 3);
         let now = Instant::now();
-        if now - self.renewed >= self.plan.lease / 3 {
+        if now - self.renewed >= self.plan.setup.lease / 3 {
             self.renewed = now;
             self.outside.renew();
         }
@@ -407,7 +405,8 @@ impl Supervisor {
             let Some(process) = &mut self.places[number].process else { continue };
             let silent = now - process.heard;
             let late = process.stage != Stage::Ready && now - process.started > PATIENCE;
-            let stuck = process.stage == Stage::Ready && holds && silent > 2 * self.plan.lease;
+            let stuck =
+                process.stage == Stage::Ready && holds && silent > 2 * self.plan.setup.lease;
             let lingers = matches!(self.phase, Phase::Over(since) if now - since > GRACE);
             if !process.killed && (late || stuck || lingers) {
                 if stuck {
@@ -424,7 +423,7 @@ impl Supervisor {
     /// Serves those who wait, tells what has changed, sends.
     fn serve(&mut self) {
         let expected = self.places.iter().filter(|place| place.is_expected()).count();
-        self.server.set_reserve(expected * usize::from(self.plan.seats));
+        self.server.set_reserve(expected * usize::from(self.plan.setup.threads));
         let done = match self.server.pump() {
             Ok(done) => done,
             Err(error) => {
@@ -492,16 +491,4 @@ impl Place {
     fn is_expected(&self) -> bool {
         self.is_starting() || (self.process.is_none() && !self.given_up)
     }
-}
-
-/// How a process has ended: its exit code, or the signal by name.
-fn how(status: ExitStatus) -> String {
-    let name = match status.signal() {
-        Some(libc::SIGABRT) => "SIGABRT: it aborted, or ran out of memory",
-        Some(libc::SIGKILL) => "SIGKILL: somebody killed it, perhaps the kernel for want of memory",
-        Some(libc::SIGSEGV) => "SIGSEGV: a bad memory access, or the stack overflowed",
-        Some(libc::SIGXCPU) => "SIGXCPU: it used more CPU time than it may",
-        _ => return status.to_string(),
-    };
-    name.to_string()
 }
