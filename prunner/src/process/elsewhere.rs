@@ -48,6 +48,13 @@ pub(crate) fn unclaimed() -> NotAWorker {
     NotAWorker::Program
 }
 
+pub(crate) mod group {
+    //! The process groups of workers.
+
+    #[cfg(feature = "ctrlc")]
+    pub(crate) fn kill_all() {}
+}
+
 /// Returns at once: here no process is started as a worker.
 pub fn worker_entry<R>()
 where

@@ -21,7 +21,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     WORKER,
     build::Build,
-    name_of,
+    group, name_of,
     wire::{Down, Greeting, Hello, Inbox, Limits, MAGIC, PROTOCOL, Up, Welcome, write_frame},
 };
 use crate::{
@@ -114,6 +114,7 @@ fn claim(socket: UnixStream) -> io::Result<Claimed> {
         return Err(io::Error::last_os_error());
     }
     die_with_the_parent();
+    group::survive_interrupts()?;
     let mut inbox = Inbox::default();
     let greeting: Greeting = expect(&socket, &mut inbox)?;
     let build = Build::of_this_process()?.to_string();

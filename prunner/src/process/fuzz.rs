@@ -107,7 +107,7 @@ pub fn conversation(bytes: &[u8]) {
 
 fn death(from_outside: bool) -> Death {
     let blame = if from_outside { Blame::Outside } else { Blame::Tasks };
-    Death { how: "it has ended".into(), blame }
+    Death::new("it has ended", blame)
 }
 
 /// What the queue holds at first.

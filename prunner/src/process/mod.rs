@@ -17,8 +17,11 @@ mod entry;
 mod fuse;
 #[cfg(feature = "testing")]
 pub(crate) mod fuzz;
+pub(crate) mod group;
 mod limits;
 mod oom;
+mod pidfd;
+mod place;
 mod poll;
 mod server;
 mod supervisor;

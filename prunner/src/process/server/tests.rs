@@ -26,11 +26,11 @@ fn server(workers: usize, tasks: &[&[u8]]) -> (Server, Arc<dyn Broker>) {
 }
 
 fn crash() -> Death {
-    Death { how: "it aborted".into(), blame: Blame::Tasks }
+    Death::new("it aborted", Blame::Tasks)
 }
 
 fn kill() -> Death {
-    Death { how: "it was killed".into(), blame: Blame::Outside }
+    Death::new("it was killed", Blame::Outside)
 }
 
 const POLICY: Policy =
