@@ -16,8 +16,8 @@ use serde::Serialize;
 use super::poll::Waker;
 use crate::{
     broker::{
-        Blob, Broker, Commit, Conflict, DeadLetter, Entry, LabelCount, Lease, Lock, Read, Release, Step,
-        Tasks, Token, Write,
+        Blob, Broker, Commit, Conflict, DeadLetter, Entry, LabelCount, Lease, Lock, Read, Release,
+        Step, Tasks, Token, Write,
     },
     codec::{self, Bytes},
     context::Context,
@@ -269,8 +269,7 @@ impl Outside {
             Some(commit) => commit,
             None => {
                 let writes = MutexGuard::unlocked(state, || self.dict().writes());
-                let writes = self.check_payloads(writes.map_err(|broken| broken.to_string())?)?;
-                state.commit(writes, last)
+                state.commit(writes.map_err(|broken| broken.to_string())?, last)
             }
         };
         loop {
@@ -282,18 +281,7 @@ impl Outside {
                 }
             };
             let writes = MutexGuard::unlocked(state, || self.dict().rebase(conflict.entries));
-            commit.writes = self.check_payloads(writes.map_err(|broken| broken.to_string())?)?;
-        }
-    }
-
-    fn check_payloads(&self, writes: Vec<Write>) -> Result<Vec<Write>, String> {
-        let size = |write: &Write| write.value.as_ref().map_or(0, |value| value.bytes.0.len());
-        match writes.iter().find(|write| size(write) as u64 > self.payload) {
-            None => Ok(writes),
-            Some(write) => {
-                let what = format!("the dict's entry {:?}", write.key);
-                Err(too_large(&what, size(write), self.payload))
-            }
+            commit.writes = writes.map_err(|broken| broken.to_string())?;
         }
     }
 
@@ -309,7 +297,9 @@ impl Outside {
             Ok(Step::Lost) => state.broken = Some(LOST.into()),
             Err(error) => state.broken = Some(error.to_string()),
             Ok(_) => {
-                self.dict().committed();
+                if state.busy {
+                    self.dict().committed();
+                }
                 state.held = false;
                 state.due = Instant::now() + EAGERNESS;
                 if let Some(keep) = commit.keep {
@@ -468,6 +458,10 @@ impl Home for OutsideHome {
             Ok(Lock::Busy | Lock::Lost) => panic!("{LOST}"),
             Err(error) => panic!("{error}"),
         }
+    }
+
+    fn most_bytes(&self) -> usize {
+        usize::try_from(self.outside().payload).unwrap_or(usize::MAX)
     }
 
     fn read(&self, key: &str, known: u64) -> Option<Entry> {

@@ -18,6 +18,7 @@ mod fuse;
 #[cfg(feature = "testing")]
 pub(crate) mod fuzz;
 pub(crate) mod group;
+mod guard;
 mod limits;
 mod oom;
 mod pidfd;
@@ -44,6 +45,8 @@ use begin::Outside;
 use build::Build;
 use clock::HeardClock;
 pub(crate) use entry::{NotAWorker, unclaimed};
+use guard::StopOnPanic;
+
 use supervisor::{Ended, Failed, Plan, Supervisor};
 use suspects::Killer;
 use wire::{Greeting, Hello, MAGIC, PROTOCOL, write_frame};
@@ -150,7 +153,7 @@ where
         let waker = Arc::clone(&waker);
         move || waker.wake()
     });
-    let outside = Outside::new(Arc::clone(&broker), token, waker);
+    let outside = Outside::new(Arc::clone(&broker), token, waker, setup.limits.payload);
     let supervisor = Supervisor::new(
         plan,
         Arc::clone(&broker),
@@ -159,10 +162,32 @@ where
         woken,
         clock,
     );
-    let (begin, ended) = thread::scope(|scope| -> io::Result<_> {
-        let supervisor = thread::Builder::new()
-            .name("prunner-supervisor".into())
-            .spawn_scoped(scope, || supervisor.run())?;
+    let (begin, ended) =
+        supervise(supervisor, &outside, runner, stop).map_err(|error| cannot(&error))?;
+    let outcome = broker.outcome().map_err(|error| cannot(&error))?;
+    Ok(finished(outcome, begin, ended))
+}
+
+/// Runs `begin` while the supervisor works on a thread of its own. A panic there is passed on when `begin`
+/// has ended and all workers are dead.
+fn supervise<R>(
+    supervisor: Supervisor,
+    outside: &Arc<Outside>,
+    runner: &R,
+    stop: &Arc<Stop>,
+) -> io::Result<(Result<(), Cause>, Ended)>
+where
+    R: ParallelTaskRunner,
+    R::Task: Serialize,
+{
+    thread::scope(|scope| {
+        let guard = StopOnPanic { stop: Arc::clone(stop), outside: Arc::clone(outside) };
+        let work = move || {
+            let _guard = guard;
+            supervisor.run()
+        };
+        let supervisor =
+            thread::Builder::new().name("prunner-supervisor".into()).spawn_scoped(scope, work)?;
         let begin = outside.run(runner);
         if begin.is_err() {
             stop.drain();
@@ -170,9 +195,6 @@ where
         let ended = supervisor.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         Ok((begin, ended))
     })
-    .map_err(|error| cannot(&error))?;
-    let outcome = broker.outcome().map_err(|error| cannot(&error))?;
-    Ok(finished(outcome, begin, ended))
 }
 
 fn plan<R: Serialize>(runner: &R, setup: Setup) -> io::Result<Plan> {

@@ -298,7 +298,11 @@ impl Supervisor {
             _ if self.places.iter().any(Place::is_starting) => START_WAIT,
             _ => self.plan.setup.lease / 4,
         };
-        if self.processes().any(|process| process.pidfd().is_none()) { due.min(ASK_AGAIN) } else { due }
+        if self.processes().any(|process| process.pidfd().is_none()) {
+            due.min(ASK_AGAIN)
+        } else {
+            due
+        }
     }
 
     /// Takes in what a worker says, to the last word if it has died.
