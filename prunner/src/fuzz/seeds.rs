@@ -156,6 +156,7 @@ fn ups() -> Vec<Up> {
         Up::Unable("no thread".into()),
         Up::Dying { seat: Some(1), why: "a handler ran for 3 s".into() },
         Up::State("1 seat".into()),
+        Up::Writes { seat: 0, writes: vec![write(3, 1), write(0, 2)] },
     ]
 }
 

@@ -25,7 +25,7 @@ use super::{
     wire::{Down, Greeting, Hello, Inbox, Limits, MAGIC, PROTOCOL, Up, Welcome, write_frame},
 };
 use crate::{
-    broker::{Blob, Commit, Release, Token},
+    broker::{self, Blob, Commit, Release, Token},
     codec,
     dict::SharedDict,
     lease::{Desk, DeskHome, Keeper, Link, Phase, Room, Seat, Sizes},
@@ -363,6 +363,26 @@ impl Wire {
         self.out.shrink_to(2 * POSTS_FRAME);
     }
 
+    /// Sends writes of a commit ahead of it while they are large, and returns those. The rest go with it.
+    fn send_writes(&mut self, seat: u16, writes: &mut Vec<broker::Write>) -> Vec<broker::Write> {
+        let size =
+            |write: &broker::Write| write.value.as_ref().map_or(0, |value| value.bytes.0.len());
+        let mut left: usize = writes.iter().map(size).sum();
+        let mut sent = Vec::new();
+        while left > POSTS_FRAME
+            && let Some(write) = writes.pop()
+        {
+            left -= size(&write);
+            let up = Up::Writes { seat, writes: vec![write] };
+            self.put(&up);
+            self.flush();
+            if let Up::Writes { writes, .. } = up {
+                sent.extend(writes);
+            }
+        }
+        sent
+    }
+
     /// Sends the posts of a commit ahead of it, and returns them.
     fn send_posts(&mut self, seat: u16, posts: Vec<Blob>) -> Vec<Blob> {
         let mut kept = Vec::with_capacity(posts.len());
@@ -390,18 +410,24 @@ impl Wire {
 impl Link for SocketLink {
     fn step(&self, seat: u16, commit: Option<Commit>, want: &[Token]) -> Option<Commit> {
         let mut wire = self.0.lock();
-        let (commit, posts) = match commit {
-            None => (None, Vec::new()),
+        let (commit, posts, writes) = match commit {
+            None => (None, Vec::new(), Vec::new()),
             Some(mut commit) => {
                 let posts = wire.send_posts(seat, std::mem::take(&mut commit.posts));
-                (Some(commit), posts)
+                let writes = wire.send_writes(seat, &mut commit.writes);
+                (Some(commit), posts, writes)
             }
         };
         let up = Up::Step { seat, commit, want: want.to_vec() };
         wire.put(&up);
         wire.flush();
         let Up::Step { commit, .. } = up else { return None };
-        commit.map(|commit| Commit { posts, ..commit })
+        let whole = |mut commit: Commit| {
+            let rest = std::mem::replace(&mut commit.writes, writes);
+            commit.writes.extend(rest);
+            Commit { posts, ..commit }
+        };
+        commit.map(whole)
     }
 
     fn lock(&self, seat: u16, token: Token) {

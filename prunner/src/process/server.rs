@@ -14,13 +14,19 @@ use super::{
     wire::{Down, Up, WireError, write_frame},
 };
 use crate::{
-    broker::{Blob, Broker, BrokerError, Commit, DeadLetter, Lock, Read, Release, Step, Token},
+    broker::{
+        Blob, Broker, BrokerError, Commit, DeadLetter, Entry, Lock, Read, Release, Step, Token,
+        Write,
+    },
     codec,
     failure::Failure,
 };
 
 /// At most so many tokens may be wanted by one seat.
 const MOST_WANTED: usize = 4;
+
+/// An answer with entries of the dict takes no more once it is this large.
+const CONFLICT_FRAME: usize = 16 << 20;
 
 /// How long others wait for a worker that has to make its commit anew.
 const TURN: Duration = Duration::from_millis(5);
@@ -90,6 +96,8 @@ struct Seat {
     want: VecDeque<Token>,
     /// The posts of its next commit, as far as they have come.
     posts: Vec<Blob>,
+    /// The writes of its next commit, as far as they have come.
+    writes: Vec<Write>,
     /// A commit that waits for the dict's lock to be free.
     commit: Option<Commit>,
     /// A lease that waits for the lock.
@@ -276,6 +284,10 @@ impl Server {
                 self.seat(from, seat)?.posts.extend(blobs);
                 Ok(())
             }
+            Up::Writes { seat, writes } => {
+                self.seat(from, seat)?.writes.extend(writes);
+                Ok(())
+            }
             Up::Step { seat, commit, want } => {
                 let place = Place { line: from, seat };
                 if let Some(line) = self.lines.get_mut(from).and_then(Option::as_mut) {
@@ -291,6 +303,9 @@ impl Server {
                         let mut posts = std::mem::take(&mut mine.posts);
                         posts.append(&mut commit.posts);
                         commit.posts = posts;
+                        let mut writes = std::mem::take(&mut mine.writes);
+                        writes.append(&mut commit.writes);
+                        commit.writes = writes;
                         self.commit(place, commit)?;
                     }
                     None => self.wait(place),
@@ -388,8 +403,9 @@ impl Server {
                 mine.commit = Some(commit);
                 return Ok(());
             }
-            Step::Conflict(conflict) => {
+            Step::Conflict(mut conflict) => {
                 self.turn = Some((place, Instant::now()));
+                bound(&mut conflict.entries);
                 Down::Conflict { seat, token, conflict }
             }
             Step::Lost => {
@@ -550,6 +566,19 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Leaves out entries beyond what one frame should hold: what is left out is a conflict once more when the
+/// commit comes again.
+fn bound(entries: &mut Vec<Entry>) {
+    let mut size = 0;
+    let fits = |entry: &Entry| {
+        let before = size;
+        size += entry.key.len() + entry.value.as_ref().map_or(0, |value| value.bytes.0.len());
+        before < CONFLICT_FRAME
+    };
+    let fitting = entries.iter().map(fits).take_while(|fits| *fits).count();
+    entries.truncate(fitting);
 }
 
 /// Tells of tasks that have died. The workers themselves have no log.

@@ -12,7 +12,7 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    broker::{Blob, Commit, Conflict, Lease, Lock, Read as Reading, Release, Token},
+    broker::{Blob, Commit, Conflict, Lease, Lock, Read as Reading, Release, Token, Write},
     codec::{self, Bytes, CodecError},
     engine::queue::Order,
 };
@@ -122,6 +122,8 @@ pub(crate) enum Up {
     Dying { seat: Option<u16>, why: String },
     /// What it is doing: the answer to [`Dump`](Down::Dump).
     State(String),
+    /// Writes that belong to the next commit of this seat: all together may be larger than a frame.
+    Writes { seat: u16, writes: Vec<Write> },
 }
 
 /// From the parent to a worker process.
@@ -253,7 +255,7 @@ impl From<WireError> for io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::{Encoded, LabelCount, Tasks, Timing, Write};
+    use crate::broker::{Encoded, LabelCount, Tasks, Timing};
 
     const PAGE: &str = include_str!("../../../docs/wire-format.md");
 

@@ -210,6 +210,61 @@ fn posts_belong_to_the_next_commit_of_their_seat_or_to_nothing() {
 }
 
 #[test]
+fn writes_that_come_ahead_belong_to_the_next_commit_of_their_seat() {
+    let (mut server, broker) = server(1, &[b"a", b"b"]);
+    server.wants(0, 0, &[1]);
+    server.wants(0, 1, &[2]);
+    server.is_over();
+    let named = |key: &str| Write { key: key.into(), ..write(0) };
+    server.says(0, Up::Writes { seat: 0, writes: vec![named("ahead"), named("second")] });
+    server.says(0, Up::Writes { seat: 1, writes: vec![named("never")] });
+    let keys = || {
+        let entries = broker.outcome().expect("memory does not fail").entries;
+        entries.into_iter().map(|entry| entry.key).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(), [""; 0], "nothing is there before its commit");
+    server.delivers(0, 0, Commit { writes: vec![named("with it")], ..Commit::new(Token(1)) });
+    server.close(0, &crash()).expect("memory does not fail");
+    assert_eq!(keys(), ["ahead", "second", "with it"]);
+}
+
+/// Each of them may fill a frame, and all of them are stale.
+#[test]
+fn a_conflict_is_told_in_parts_that_fit_a_frame() {
+    let (mut server, broker) = server(2, &[b"a", b"b"]);
+    server.wants(0, 0, &[1]);
+    server.wants(1, 0, &[2]);
+    server.is_over();
+    let value = |byte| Some(Encoded { type_name: "b".into(), bytes: Bytes(vec![byte; 12 << 20]) });
+    let write = |key: u8, byte| Write { key: key.to_string(), version: 0, value: value(byte) };
+    let all = |byte| (0..5).map(|key| write(key, byte)).collect::<Vec<_>>();
+    server.delivers(0, 0, Commit { writes: all(0), ..Commit::new(Token(1)) });
+    server.told(1);
+    let mut writes = all(1);
+    let mut answers = 0;
+    loop {
+        server.delivers(1, 0, Commit { writes: writes.clone(), ..Commit::new(Token(2)) });
+        answers += 1;
+        match &server.told(1)[..] {
+            [Down::Conflict { conflict, .. }] => {
+                assert!((1..=2).contains(&conflict.entries.len()), "{}", conflict.entries.len());
+                for entry in &conflict.entries {
+                    let write = writes.iter_mut().find(|write| write.key == entry.key);
+                    write.expect("it was written").version = entry.version;
+                }
+            }
+            told => {
+                assert_eq!(told, [Down::Committed { seat: 0, token: Token(2) }]);
+                break;
+            }
+        }
+    }
+    assert_eq!(answers, 4, "two and two and one, and then it is committed");
+    let entries = broker.outcome().expect("memory does not fail").entries;
+    assert!(entries.iter().all(|entry| entry.version == 2) && entries.len() == 5);
+}
+
+#[test]
 fn the_second_lease_of_a_dead_worker_was_not_started() {
     let (mut server, broker) = server(1, &[b"a", b"b"]);
     server.wants(0, 0, &[1, 2]);
