@@ -9,11 +9,15 @@ use std::{
     time::Duration,
 };
 
-use prunner::{Context, Labeled, ParallelTaskRunner, Runner, TaskResult};
+use prunner::{Context, Key, Labeled, ParallelTaskRunner, Runner, Sum, TaskResult};
 use prunner_tests::{gate::PATIENCE, watchdog::Watchdog};
 use serde::{Deserialize, Serialize};
 
 prunner::worker_test!(Appointments);
+
+/// The follow-ups that handlers have posted. It is committed with them, also when that is done for a worker
+/// whose next handler runs.
+const POSTED: Key<Sum<u64>> = Key::new("posted");
 
 #[derive(Debug, Labeled, Serialize, Deserialize)]
 enum Step {
@@ -78,6 +82,7 @@ impl ParallelTaskRunner for Appointments {
     fn run(&self, task: &Step, cx: &mut Context<'_, Step>) -> TaskResult {
         match task {
             Step::Post(steps) => {
+                cx.merge(POSTED, Sum(steps.len() as u64));
                 for step in steps {
                     if let Step::Meet(meetings) = step {
                         cx.post(Step::Meet(meetings.clone()));
@@ -97,10 +102,12 @@ impl ParallelTaskRunner for Appointments {
 fn must_end(program: Appointments, workers: usize, threads: usize, tasks: u64) {
     let _watchdog = Watchdog::after(PATIENCE, "a run whose handlers wait for each other");
     let pipes = program.pipes.clone();
+    let posted = program.by_a_handler.then_some(Sum(tasks - 1));
     let runner = Runner::new(program).workers(workers).processes().threads(threads);
     let report = runner.lease(Duration::from_secs(3600)).start();
     fs::remove_dir_all(pipes).expect("the directory can be removed");
-    assert_eq!(report.expect("nothing fails").ledger().finished, tasks);
+    let report = report.expect("nothing fails");
+    assert_eq!((report.ledger().finished, report.dict().get(POSTED)), (tasks, posted));
 }
 
 use Side::{Guest, Host};
