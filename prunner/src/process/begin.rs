@@ -318,6 +318,25 @@ pub(crate) fn too_large(what: &str, bytes: usize, most: u64) -> String {
     format!("{what} takes {bytes} bytes, more than the {most} that Runner::max_payload allows")
 }
 
+impl fmt::Debug for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = f.debug_struct("begin");
+        text.field("hungry", &self.hungry).field("failed", &self.failed);
+        match self.state.try_lock() {
+            None => text.field("state", &"locked"),
+            Some(state) => text
+                .field("token", &state.token)
+                .field("over", &state.over)
+                .field("busy", &state.busy)
+                .field("has posts", &state.has_posts())
+                .field("has a commit that waits", &state.commit.is_some())
+                .field("holds the lock", &state.held)
+                .field("broken", &state.broken),
+        };
+        text.finish_non_exhaustive()
+    }
+}
+
 impl Posted {
     fn has_posts(&self) -> bool {
         self.commit.is_some()

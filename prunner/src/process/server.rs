@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     death::{Blame, Death},
+    dump,
     suspects::{Held, Killer, Obituaries, lost},
     wire::{Down, Up, WireError, write_frame},
 };
@@ -253,6 +254,11 @@ impl Server {
         self.tell_all(&Down::Done);
     }
 
+    /// Lets all workers say what they are doing.
+    pub(crate) fn ask_for_dumps(&mut self) {
+        self.tell_all(&Down::Dump);
+    }
+
     fn tell_all(&mut self, down: &Down) {
         for line in 0..self.lines.len() {
             self.say(line, down);
@@ -362,7 +368,9 @@ impl Server {
                 Ok(())
             }
             Up::State(text) => {
-                log::warn!("worker process {from}: {text}");
+                dump::print(&format!(
+                    "prunner: worker process {from} says of its state:\n{text}\n"
+                ));
                 Ok(())
             }
         }
@@ -631,7 +639,37 @@ impl Line {
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("idle", &self.idle).finish_non_exhaustive()
+        f.debug_struct("Server")
+            .field("lines", &self.lines)
+            .field("idle", &self.idle)
+            .field("turn", &self.turn)
+            .field("leasing", &self.leasing)
+            .field("reserve", &self.reserve)
+            .field("ended", &self.ended)
+            .field("judged", &self.judged)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line")
+            .field("seats", &self.seats)
+            .field("asked", &self.asked)
+            .field("to be sent", &self.out.len())
+            .field("told", &self.told)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Seat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seat")
+            .field("leases", &self.leases)
+            .field("want", &self.want)
+            .field("commit that waits", &self.commit.as_ref().map(|commit| commit.token))
+            .field("waits for the lock", &self.lock)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Tasks whose workers die or are lost: what they are called, and what is said of them when they are dead.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, fmt, time::Duration};
 
 use crate::{
     broker::{Lease, MOST_CRASHES, Token},
@@ -16,6 +16,17 @@ pub(super) struct Held {
     endangered: Option<Endangered>,
     /// Whether all of it was run: its commit has come, and could not be applied yet.
     pub(super) ended: bool,
+}
+
+/// Without the task's data, which may be long.
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held")
+            .field("token", &self.token)
+            .field("is_suspect", &self.is_suspect)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A task that has lost workers.

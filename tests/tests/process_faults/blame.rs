@@ -93,6 +93,17 @@ fn signal_if_there(pid: u32, signal: libc::c_int) {
     let _ = unsafe { libc::kill(pid, signal) };
 }
 
+/// It says so all the time: it is not silent.
+#[test]
+fn a_handler_may_take_much_longer_than_a_lease() {
+    let meeting = Meeting::new();
+    let lease = Duration::from_millis(100);
+    let run = going(&meeting.invitation(), [Deed::Work(1500)], |it| {
+        it.workers(1).lease(lease).max_interruptions(2)
+    });
+    assert_eq!(run.well().ledger().finished, 1);
+}
+
 /// How often that may be can be set, and the failure says what the task died of.
 #[test]
 fn a_task_that_was_interrupted_too_often_says_so() {

@@ -6,6 +6,7 @@ mod hooks;
 mod loops;
 mod nested;
 mod order;
+mod payload;
 mod report;
 mod settings;
 mod travel;
@@ -38,6 +39,7 @@ prunner::worker_test!(
     Travelling<order::Layers>,
     Travelling<order::Posts>,
     Travelling<order::Ranks>,
+    Travelling<payload::Weighs>,
     Travelling<report::Steps>,
     Travelling<report::Works>,
     Travelling<report::Together>,

@@ -209,6 +209,25 @@ fn posts_belong_to_the_next_commit_of_their_seat_or_to_nothing() {
     assert_eq!(leased(&server.told(0)), [b"p", b"q", b"s", b"b"], "all but r");
 }
 
+/// It may be stopped; then the others go on without it.
+#[test]
+fn the_turn_of_a_worker_that_does_not_come_again_ends() {
+    let (mut server, broker) = server(2, &[b"a", b"b"]);
+    server.wants(0, 0, &[1]);
+    server.wants(1, 0, &[2]);
+    server.is_over();
+    server.delivers(0, 0, Commit { writes: vec![write(4)], ..Commit::new(Token(1)) });
+    server.delivers(1, 0, Commit { writes: vec![write(0)], ..Commit::new(Token(2)) });
+    assert!(server.is_in_turn(), "another commit comes first");
+    let started = Instant::now();
+    while broker.outcome().expect("memory does not fail").entries.is_empty() {
+        assert!(started.elapsed() < Duration::from_secs(60), "the turn does not end");
+        server.is_over();
+    }
+    assert!(!server.is_in_turn());
+    assert_eq!(server.told(1).last(), Some(&Down::Committed { seat: 0, token: Token(2) }));
+}
+
 #[test]
 fn writes_that_come_ahead_belong_to_the_next_commit_of_their_seat() {
     let (mut server, broker) = server(1, &[b"a", b"b"]);
