@@ -190,16 +190,13 @@ impl Outside {
     /// make bytes of that is for the program's code.
     pub(super) fn set_hungry(&self, hungry: bool) -> bool {
         self.hungry.store(hungry, Ordering::Relaxed);
-        // If `begin` posts just now, it sees for itself.
-        if hungry
-            && let Some(mut state) = self.state.try_lock()
-            && !state.over
-            && !state.busy
-            && !state.held
-            && state.commit.is_none()
-            && state.has_posts()
-            && self.dict().is_clean()
-        {
+        if !hungry {
+            return false;
+        }
+        // If `begin` posts just now, it may have looked before it was said: so this looks again.
+        let Some(mut state) = self.state.try_lock() else { return true };
+        let may = !state.over && !state.busy && !state.held && state.commit.is_none();
+        if may && state.has_posts() && self.dict().is_clean() {
             if Instant::now() < state.due {
                 return true;
             }

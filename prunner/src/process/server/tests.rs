@@ -3,9 +3,9 @@
 use super::*;
 use crate::{
     Order,
-    broker::{Encoded, Lease, MOST_INTERRUPTIONS, MemoryBroker, Read, Tasks, Watched, Write},
+    broker::{Blob, Encoded, Lease, MOST_INTERRUPTIONS, MemoryBroker, Read, Tasks, Watched, Write},
     codec::Bytes,
-    process::wire::Inbox,
+    process::{death::Blame, wire::Inbox},
 };
 
 fn blob(task: &[u8]) -> Blob {
