@@ -80,7 +80,8 @@ fn listen() {
         let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
         // SAFETY: sigaction writes into `action`, which lives.
         let known = unsafe { libc::sigaction(libc::SIGQUIT, std::ptr::null(), &mut action) } == 0;
-        if known && action.sa_sigaction == libc::SIG_DFL {
+        // A job that a script starts in the background inherits that it is ignored.
+        if known && [libc::SIG_DFL, libc::SIG_IGN].contains(&action.sa_sigaction) {
             action.sa_sigaction = count as extern "C" fn(libc::c_int) as libc::sighandler_t;
             action.sa_flags = libc::SA_RESTART;
             // SAFETY: sigaction reads `action`, which lives; the handler adds to an atomic number, which

@@ -128,7 +128,13 @@ impl Obituaries {
 
     fn note(&mut self, lease: &Held, worker: usize, text: String, dead: bool) {
         let Some(Endangered { task, name, .. }) = &lease.endangered else { return };
-        let (label, data) = name.clone().unwrap_or_else(|| ("a task".into(), None));
+        // It may be lost before its worker has said what it is called: an earlier one has, perhaps.
+        let known = self.killers.get(task).map(|killer| {
+            let Failure { label, data, .. } = &killer.failure;
+            (label.clone(), data.clone())
+        });
+        let name = name.clone().or(known);
+        let (label, data) = name.unwrap_or_else(|| ("a task".into(), None));
         let failure = Failure::new(label, data, Cause::text(text), worker);
         if dead {
             log::error!("task died: {failure}");

@@ -527,6 +527,22 @@ fn a_task_whose_workers_are_killed_each_time_is_dead_in_the_end() {
     assert_eq!(killers[0].failure.to_string(), expected);
 }
 
+#[test]
+fn a_task_that_is_lost_before_it_begins_is_called_what_it_was_called_before() {
+    let (mut server, _) = server(1, &[b"a"]);
+    for attempt in 0..=MOST_INTERRUPTIONS {
+        next_lease(&mut server, u128::from(attempt));
+        if attempt == 3 {
+            let label = "known".to_string();
+            server.says(0, Up::Suspect { token: Token(attempt.into()), label, data: None });
+        }
+        server.close(0, &kill()).expect("memory does not fail");
+        server.open(0, 2);
+    }
+    let killers = server.into_killers();
+    assert_eq!((killers[0].failure.label(), killers[0].dead), ("known", 1));
+}
+
 /// A suspect is judged before another one is tried, and ordinary tasks come before both.
 #[test]
 fn suspects_are_judged_one_after_the_other() {
