@@ -24,8 +24,9 @@ use crate::{
     dict::{Attempts, Home, SharedDict},
     effects::{Effects, Publish},
     engine::queue::{Buffer, Posts},
-    failure::{Cause, Failure},
+    failure::{Cause, Failure, drop_quietly},
     lease::failed,
+    payload::Payload,
     runner::ParallelTaskRunner,
     sync::Barrier,
     task::{Labeled, Priority},
@@ -50,8 +51,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) struct Outside {
     broker: Arc<dyn Broker>,
     waker: Arc<Waker>,
-    /// The largest payload.
-    payload: u64,
+    payload: Payload,
     /// Whether workers have nothing to do.
     hungry: AtomicBool,
     /// Why the run has failed: then nobody waits any more.
@@ -91,7 +91,7 @@ impl Outside {
         broker: Arc<dyn Broker>,
         token: Token,
         waker: Arc<Waker>,
-        payload: u64,
+        payload: Payload,
     ) -> Arc<Self> {
         let outside = Arc::new(Self {
             broker,
@@ -310,11 +310,6 @@ impl Outside {
     }
 }
 
-/// Why a payload cannot be taken.
-pub(crate) fn too_large(what: &str, bytes: usize, most: u64) -> String {
-    format!("{what} takes {bytes} bytes, more than the {most} that Runner::max_payload allows")
-}
-
 impl fmt::Debug for Outside {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = f.debug_struct("begin");
@@ -333,7 +328,6 @@ impl fmt::Debug for Outside {
         text.finish_non_exhaustive()
     }
 }
-
 impl Posted {
     fn has_posts(&self) -> bool {
         self.commit.is_some()
@@ -400,23 +394,17 @@ struct Office<'a, T> {
 impl<T: Labeled + Serialize> Office<'_, T> {
     fn collect(&mut self, posts: &mut Posts<T>) {
         let Self { outside, buffer, scratch } = self;
-        buffer.drain(posts, |priority, task| match encode(&task, scratch, outside.payload) {
-            Ok(()) => outside.state.lock().post(priority, scratch),
-            Err(why) => {
-                let failure = failed(&task, why, 0);
-                outside.state.lock().bury(&failure);
+        buffer.drain(posts, |priority, task| {
+            scratch.clear();
+            match outside.payload.write(&task, scratch) {
+                Ok(()) => outside.state.lock().post(priority, scratch),
+                Err(why) => {
+                    let failure = failed(&task, why, 0);
+                    outside.state.lock().bury(&failure);
+                }
             }
+            drop_quietly(task);
         });
-    }
-}
-
-/// Makes bytes of a task; fails if it cannot travel.
-fn encode(task: &impl Serialize, to: &mut Vec<u8>, most: u64) -> Result<(), Cause> {
-    to.clear();
-    codec::encode(task, to).map_err(|error| Cause::text(error.to_string()))?;
-    match to.len() as u64 > most {
-        false => Ok(()),
-        true => Err(Cause::text(too_large("it", to.len(), most))),
     }
 }
 
@@ -477,7 +465,7 @@ impl Home for OutsideHome {
     }
 
     fn most_bytes(&self) -> usize {
-        usize::try_from(self.outside().payload).unwrap_or(usize::MAX)
+        self.outside().payload.most()
     }
 
     fn read(&self, key: &str, known: u64) -> Option<Entry> {

@@ -252,7 +252,7 @@ where
 fn desks(hello: &Hello, link: &Arc<SocketLink>) -> Vec<Arc<Desk>> {
     let terms = Terms {
         batching: Batching::new(hello.order, hello.all_seats as usize),
-        payload: Payload { most: usize::MAX },
+        payload: Payload::new(hello.limits.payload),
         timed: hello.limits.task.is_some(),
     };
     let first = hello.worker as usize * usize::from(hello.seats);

@@ -34,6 +34,7 @@ mod tests {
         Order,
         broker::{Blob, Broker, MemoryBroker, Tasks, Token},
         context::Context,
+        payload::Payload,
         process::{
             Limits, Setup, poll, supervise,
             supervisor::{Plan, Supervisor},
@@ -80,7 +81,8 @@ mod tests {
         broker.step(None, &[own, other]).expect("memory does not fail");
         broker.lock(other).expect("memory does not fail");
         let (waker, woken) = poll::waker().expect("a pair of sockets");
-        let outside = Outside::new(Arc::clone(&broker), own, Arc::new(waker), u64::MAX);
+        let outside =
+            Outside::new(Arc::clone(&broker), own, Arc::new(waker), Payload::new(u64::MAX));
         let stop = Arc::new(Stop::new());
         let plan = Plan { setup, first_words: Box::new(|_| panic!("no words")) };
         let clock = Arc::default();

@@ -60,6 +60,7 @@ use crate::{
     engine::{Failures, Finished, Row, Times, Totals, queue::Order, stop::Stop},
     error::{Error, Kind},
     failure::{Cause, Failure},
+    payload::Payload,
     registry,
     runner::ParallelTaskRunner,
 };
@@ -154,7 +155,8 @@ where
         let waker = Arc::clone(&waker);
         move || waker.wake()
     });
-    let outside = Outside::new(Arc::clone(&broker), token, waker, setup.limits.payload);
+    let payload = Payload::new(setup.limits.payload);
+    let outside = Outside::new(Arc::clone(&broker), token, waker, payload);
     let supervisor = Supervisor::new(
         plan,
         Arc::clone(&broker),
