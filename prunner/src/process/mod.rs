@@ -13,6 +13,7 @@ mod build;
 mod child;
 mod clock;
 mod death;
+mod dump;
 mod entry;
 mod fuse;
 #[cfg(feature = "testing")]

@@ -40,6 +40,7 @@ prunner::worker_test!(
     Travelling<order::Posts>,
     Travelling<order::Ranks>,
     Travelling<payload::Carries>,
+    Travelling<payload::Weighs>,
     Travelling<report::Steps>,
     Travelling<report::Works>,
     Travelling<report::Together>,
