@@ -29,7 +29,9 @@ impl<T> Effects<T> {
     /// Forgets what a failed attempt has done.
     pub(crate) fn discard(&mut self) {
         // One by one: a second panic while the first unwinds would abort.
-        self.posts.take_all().into_iter().for_each(drop_quietly);
+        while let Some(task) = self.posts.pop_any() {
+            drop_quietly(task);
+        }
         self.merges.discard().into_iter().for_each(drop_quietly);
     }
 }

@@ -68,11 +68,10 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
     ) -> Self {
         log::debug!("worker {me} starts");
         crew.sleepers.moved_in(me);
-        let (mut queue, merges, desk) = crew.set_up(me);
-        let posts = queue.open();
+        let (queue, merges, desk) = crew.set_up(me);
         Self {
             post_office: PostOffice { crew, scope, me, queue, desk },
-            effects: Effects::new(me, crew.dict.of_this_thread(), posts, merges),
+            effects: Effects::new(me, crew.dict.of_this_thread(), Posts::new(), merges),
             tally: Tally::new(),
             pace: Pace::new(me),
             hand: None,
@@ -86,11 +85,9 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
     pub(super) fn begin(&mut self) -> Result<(), Cause> {
         let crew = self.post_office.crew;
         self.effects.eager = true;
-        self.effects.posts.narrow();
         let mut cx = Context { effects: &mut self.effects, publish: &mut self.post_office };
         let result = Cause::of(|| crew.runner.begin(&mut cx));
         self.effects.eager = false;
-        self.post_office.queue.make_room(&mut self.effects.posts);
         match result {
             Ok(()) => {
                 self.effects.merges.settle();
