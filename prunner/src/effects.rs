@@ -3,7 +3,7 @@
 use crate::{
     dict::{LocalDict, Merges},
     engine::queue::Posts,
-    failure::drop_quietly,
+    failure::{Cause, drop_quietly},
 };
 
 /// The follow-ups and merges of the running handler.
@@ -24,6 +24,14 @@ pub(crate) struct Effects<T> {
 impl<T> Effects<T> {
     pub(crate) fn new(worker: usize, dict: LocalDict, posts: Posts<T>, merges: Merges) -> Self {
         Self { worker, dict, posts, merges, eager: false, published: false, travels: false }
+    }
+
+    /// Makes true what was merged so far; an error if a merge panics.
+    pub(crate) fn settle(&mut self) -> Result<(), Cause> {
+        Cause::of(|| {
+            self.merges.settle();
+            Ok(())
+        })
     }
 
     /// Forgets what a failed attempt has done.
