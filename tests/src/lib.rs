@@ -20,4 +20,5 @@ pub mod setting;
 pub mod sum_up;
 pub mod travelling;
 pub mod tree;
+#[path = "../../prunner/src/watchdog/mod.rs"]
 pub mod watchdog;

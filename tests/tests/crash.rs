@@ -20,6 +20,8 @@ use prunner_tests::{
     watchdog::Watchdog,
 };
 
+prunner_tests::watched!();
+
 /// No process of a run that has ended is left after this.
 const LINGER: Duration = Duration::from_secs(2);
 

@@ -13,6 +13,8 @@ use prunner::{Context, Labeled, ParallelTaskRunner, Runner, TaskResult};
 use prunner_tests::{gate::PATIENCE, watchdog::Watchdog};
 use serde::{Deserialize, Serialize};
 
+prunner_tests::watched!();
+
 prunner::worker_test!(Appointments);
 
 #[derive(Debug, Labeled, Serialize, Deserialize)]

@@ -29,6 +29,8 @@ use prunner_tests::{
     watchdog::Watchdog,
 };
 
+prunner_tests::watched!();
+
 prunner::worker_test!(Program);
 
 /// While this lives, all children of this process are those of one test.
