@@ -17,6 +17,8 @@ mod entry;
 pub(crate) mod fuzz;
 mod limits;
 mod oom;
+#[cfg(test)]
+mod played_parent;
 mod poll;
 mod server;
 mod supervisor;
