@@ -16,6 +16,7 @@ pub mod process;
 pub mod program;
 pub mod random;
 pub mod scale;
+pub mod scratch;
 pub mod setting;
 pub mod sum_up;
 pub mod travelling;

@@ -1,6 +1,6 @@
 //! Workers that cannot be had: with fewer the run goes on, with none it says why.
 
-use std::{fs, process::Command};
+use std::process::Command;
 
 use prunner_tests::{
     limits::with_large_stacks,
@@ -92,7 +92,6 @@ fn a_run_goes_on_without_a_worker_that_gets_no_threads() {
     let warning = family.process.wait_for_line("WARN: cannot start worker process ");
     (0..2).for_each(|_| meeting.next().let_go());
     let ended = family.end();
-    let _ = fs::remove_file(&file);
     assert!(warning.contains(": it cannot start a thread: "), "{warning}");
     assert!(warning.ends_with("; going on with 1 of 2 workers"), "{warning}");
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
