@@ -100,7 +100,9 @@ macro_rules! watched {
 /// Starts a thread that ends this test program when no test of it ends for about `limit` seconds. A
 /// worker process is no test program: it may have nothing to do for as long as its parent likes.
 pub fn watch_tests(limit: u64) {
-    if !cfg!(target_os = "linux") || env::var_os("PRUNNER_WORKER").is_some() {
+    // Miri wants all threads to end.
+    let can = cfg!(all(target_os = "linux", not(miri)));
+    if !can || env::var_os("PRUNNER_WORKER").is_some() {
         return;
     }
     let thread = thread::Builder::new().name("test-watchdog".into());
