@@ -24,6 +24,8 @@ mod limits;
 mod oom;
 mod pidfd;
 mod place;
+#[cfg(test)]
+mod played_parent;
 mod poll;
 mod server;
 mod supervisor;

@@ -19,6 +19,8 @@ use prunner_tests::{
     watchdog::Watchdog,
 };
 
+prunner_tests::watched!();
+
 prunner::worker_test!(
     Travelling<dict::AllKinds>,
     Travelling<dict::Both>,
