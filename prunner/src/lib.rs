@@ -119,11 +119,13 @@ pub use task::{Labeled, Priority, Task};
 /// # Ok::<(), prunner::Error>(())
 /// ```
 pub mod signature {
+    #[doc(hidden)]
+    pub use crate::task_fn::{State, StateType};
     pub use crate::{
         call::Call,
         dict::{Entry, Value},
         message_loop::DictHandle,
-        task_fn::{IntoTaskResult, LoopHook, State, StateType, TaskArgs, TaskFn},
+        task_fn::{IntoTaskResult, LoopHook, TaskArgs, TaskFn},
     };
 }
 
