@@ -10,6 +10,7 @@ pub mod guarantees {}
 #[doc = include_str!("../docs/faults.md")]
 pub mod faults {}
 
+/// [processes]: crate::docs::guide#worker-processes
 #[doc = include_str!("../docs/coming-from-prunner-py.md")]
 pub mod coming_from_prunner_py {}
 
