@@ -39,3 +39,5 @@ deny() {
     cargo deny "$@"
 }
 CARGO_DENY=0.20.2
+# Where cargo-deny reads advisories.
+ADVISORIES=https://github.com/RustSec/advisory-db
