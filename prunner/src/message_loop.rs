@@ -518,8 +518,10 @@ fn with_frame<O>(what: &'static str, f: impl FnOnce(&Frame<'_>) -> O) -> O {
 #[cold]
 #[inline(never)]
 fn outside(what: &str) -> ! {
+    // In `end` the dict can be read, and nothing else is left to do.
+    let hooks = if what.starts_with("dict") { "`begin`, `end`" } else { "`begin`" };
     panic!(
-        "{what} called outside a message loop: it works in `begin`, `end` and the tasks of \
+        "{what} called outside a message loop: it works in {hooks} and the tasks of \
          Runner::new(MessageLoop::new(begin, end)).start(), on the thread that runs them"
     );
 }
