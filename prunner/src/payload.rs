@@ -7,11 +7,19 @@ use crate::{codec, failure::Cause};
 /// The bounds of what may travel.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Payload {
-    /// The most bytes that one value may take.
-    pub(crate) most: usize,
+    most: u64,
 }
 
 impl Payload {
+    /// One value may take so many bytes.
+    pub(crate) fn new(most: u64) -> Self {
+        Self { most }
+    }
+
+    pub(crate) fn most(self) -> usize {
+        usize::try_from(self.most).unwrap_or(usize::MAX)
+    }
+
     /// Appends `value` to `bytes`, which keep what was there also when this fails.
     ///
     /// # Errors
@@ -25,7 +33,7 @@ impl Payload {
         let start = bytes.len();
         let written = Cause::of(|| Ok(codec::encode(value, bytes)?)).and_then(|()| {
             let length = bytes.len() - start;
-            match length <= self.most {
+            match length <= self.most() {
                 true => Ok(()),
                 false => Err(Cause::text(format!(
                     "takes {length} bytes, and at most {} may travel: post a name or a path instead of \
@@ -81,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_value_that_panics_or_is_too_long_leaves_the_bytes_as_they_were() {
-        let payload = Payload { most: 4 };
+        let payload = Payload::new(4);
         let mut bytes = vec![7];
         payload.write(&Odd(1), &mut bytes).unwrap();
         payload.write(&Odd(14), &mut bytes).unwrap();

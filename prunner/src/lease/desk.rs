@@ -175,7 +175,7 @@ impl Desk {
         if let Some(token) = state.token
             && !state.lost
         {
-            MutexGuard::unlocked(state, || link.release(self.seat, token, Release::Shutdown));
+            MutexGuard::unlocked(state, || link.release(self.seat, token, Release::Unstarted));
         }
         self.abandon(state);
     }

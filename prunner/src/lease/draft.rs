@@ -79,7 +79,7 @@ pub(super) const UNREADABLE: &str = "a task that cannot be read";
 pub(super) fn letter(task: Vec<u8>, failure: &Failure) -> DeadLetter {
     // A failure is made of texts and numbers, which can always be written.
     let report = codec::to_bytes(failure).unwrap_or_default();
-    DeadLetter { task: Bytes(task), report: Bytes(report) }
+    DeadLetter { task: Bytes(task), report: Bytes(report), interruptions: 0 }
 }
 
 /// Puts tasks into blobs of a good size.

@@ -111,7 +111,7 @@ impl Home for DeskHome {
     }
 
     fn most_bytes(&self) -> usize {
-        self.desk().payload.most
+        self.desk().payload.most()
     }
 }
 

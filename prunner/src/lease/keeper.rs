@@ -116,7 +116,7 @@ impl Keeper {
         kept.into_iter().for_each(|lease| state.receive(lease));
         drop(state);
         for lease in back {
-            self.link.release(seat, lease.token, Release::Shutdown);
+            self.link.release(seat, lease.token, Release::Unstarted);
         }
         desk.notify();
     }
@@ -187,7 +187,7 @@ impl Keeper {
             drop(state);
             desk.ending.store(true, Ordering::Relaxed);
             for token in stash {
-                self.link.release(desk.seat, token, Release::Shutdown);
+                self.link.release(desk.seat, token, Release::Unstarted);
             }
             desk.notify();
         }
@@ -219,7 +219,7 @@ impl Keeper {
             };
             drop(state);
             for token in stash {
-                self.link.release(desk.seat, token, Release::Shutdown);
+                self.link.release(desk.seat, token, Release::Unstarted);
             }
         }
         if now - self.renewed >= self.every {

@@ -184,6 +184,11 @@ impl State {
         self.origin.suspect
     }
 
+    /// Whether its only task has lost workers: what it is called must be known if it loses one more.
+    pub(super) fn is_endangered(&self) -> bool {
+        self.is_suspect() || (self.origin.interruptions > 0 && self.origin.tasks.len() == 1)
+    }
+
     /// Whether there is something that others could run.
     pub(super) fn has_surplus(&self) -> bool {
         !self.roots.is_at_end() || self.local.iter().any(|lane| !lane.is_empty())

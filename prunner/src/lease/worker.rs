@@ -41,7 +41,7 @@ pub(crate) struct Seat<'r, R: ParallelTaskRunner> {
     /// The tasks of the lease, and up to which cut they are its tasks.
     roots: Tasks,
     cuts: u64,
-    /// The lease, if it is that of a suspect.
+    /// The lease, if its task has lost workers: if it loses one more, it is known what it is called.
     suspect: Option<Token>,
     room: &'r Room,
     /// How long a lease waits for room before it is given back to others that could start it at once.
@@ -115,7 +115,7 @@ where
         (self.before_lease)();
         let mut slice = Slice::begin();
         let mut state = desk.lock();
-        self.suspect = state.token.filter(|_| state.is_suspect());
+        self.suspect = state.token.filter(|_| state.is_endangered());
         if let Some(token) = self.suspect {
             // Reading it may be what kills. What it is called follows when that is known.
             MutexGuard::unlocked(&mut state, || self.office.link.suspect(token, "a task", None));

@@ -21,11 +21,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     WORKER,
     build::Build,
-    name_of,
+    group, name_of,
     wire::{Down, Greeting, Hello, Inbox, Limits, MAGIC, PROTOCOL, Up, Welcome, write_frame},
 };
 use crate::{
-    broker::{Blob, Commit, Release, Token},
+    broker::{self, Blob, Commit, Release, Token},
     codec,
     dict::SharedDict,
     failure::PanicWatch,
@@ -116,6 +116,7 @@ fn claim(socket: UnixStream) -> io::Result<Claimed> {
         return Err(io::Error::last_os_error());
     }
     die_with_the_parent();
+    group::survive_interrupts()?;
     let mut inbox = Inbox::default();
     let greeting: Greeting = expect(&socket, &mut inbox)?;
     let build = Build::of_this_process()?.to_string();
@@ -251,7 +252,7 @@ where
 fn desks(hello: &Hello, link: &Arc<SocketLink>) -> Vec<Arc<Desk>> {
     let terms = Terms {
         batching: Batching::new(hello.order, hello.all_seats as usize),
-        payload: Payload { most: usize::MAX },
+        payload: Payload::new(hello.limits.payload),
         timed: hello.limits.task.is_some(),
     };
     let first = hello.worker as usize * usize::from(hello.seats);
@@ -424,6 +425,26 @@ impl Wire {
         self.out.shrink_to(2 * POSTS_FRAME);
     }
 
+    /// Sends writes of a commit ahead of it while they are large, and returns those. The rest go with it.
+    fn send_writes(&mut self, seat: u16, writes: &mut Vec<broker::Write>) -> Vec<broker::Write> {
+        let size =
+            |write: &broker::Write| write.value.as_ref().map_or(0, |value| value.bytes.0.len());
+        let mut left: usize = writes.iter().map(size).sum();
+        let mut sent = Vec::new();
+        while left > POSTS_FRAME
+            && let Some(write) = writes.pop()
+        {
+            left -= size(&write);
+            let up = Up::Writes { seat, writes: vec![write] };
+            self.put(&up);
+            self.flush();
+            if let Up::Writes { writes, .. } = up {
+                sent.extend(writes);
+            }
+        }
+        sent
+    }
+
     /// Sends the posts of a commit ahead of it, and returns them.
     fn send_posts(&mut self, seat: u16, posts: Vec<Blob>) -> Vec<Blob> {
         let mut kept = Vec::with_capacity(posts.len());
@@ -456,11 +477,15 @@ impl Link for SocketLink {
     fn commit(&self, seat: u16, mut commit: Commit, want: Vec<Token>) -> Commit {
         let mut wire = self.0.lock();
         let posts = wire.send_posts(seat, std::mem::take(&mut commit.posts));
+        let mut writes = wire.send_writes(seat, &mut commit.writes);
         let up = Up::Step { seat, commit: Some(commit), want };
         wire.put(&up);
         wire.flush();
         match up {
-            Up::Step { commit: Some(commit), .. } => Commit { posts, ..commit },
+            Up::Step { commit: Some(mut commit), .. } => {
+                writes.append(&mut commit.writes);
+                Commit { posts, writes, ..commit }
+            }
             _ => unreachable!("it was made above"),
         }
     }
