@@ -68,7 +68,10 @@ use crate::{
 ///     let run = Runner::new(MessageLoop::new(begin, || ())).workers(4).processes().threads(2);
 ///     // A handler that goes over a limit takes nothing but its process along.
 ///     let run = run.max_memory(1 << 30).max_cpu_time(Duration::from_secs(60));
-///     let run = run.max_task_time(Duration::from_secs(90)).lease(Duration::from_secs(5));
+///     let run = run.max_task_time(Duration::from_secs(90)).max_payload(1 << 20);
+///     // How soon and how often others take over what a worker had.
+///     let run = run.start_timeout(Duration::from_secs(20)).lease(Duration::from_secs(5));
+///     let run = run.max_interruptions(100).max_deaths(1000);
 ///     run.prefix_output(true).start()?;
 ///     Ok(())
 /// }

@@ -70,8 +70,8 @@
 //! use std::time::Duration;
 //!
 //! use prunner::broker::{
-//!     Broker, BrokerError, Commit, Conflict, Lock, MOST_CRASHES, Outcome, Read, Release, Step, Token,
-//!     Watched,
+//!     Broker, BrokerError, Commit, Conflict, Lock, MOST_CRASHES, MOST_INTERRUPTIONS, Outcome, Read,
+//!     Release, Step, Token, Watched,
 //! };
 //!
 //! /// Says what goes wrong.
@@ -100,7 +100,11 @@
 //!         self.0.renew(tokens)
 //!     }
 //!     fn release(&self, token: Token, why: Release) -> Result<(), BrokerError> {
-//!         println!("{token:?} comes back, {why:?}; at {MOST_CRASHES} crashes a task is dead");
+//!         match why {
+//!             Release::Crashed => println!("{MOST_CRASHES} crashes make a task dead"),
+//!             Release::Interrupted => println!("{MOST_INTERRUPTIONS} interruptions do, too"),
+//!             Release::Unstarted => {}
+//!         }
 //!         self.0.release(token, why)
 //!     }
 //!     fn watch(&self, seen: u64, patience: Duration) -> Result<Watched, BrokerError> {

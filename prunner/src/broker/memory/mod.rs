@@ -91,7 +91,7 @@ impl Clock for Monotonic {
 /// let blob = Blob { tasks: Tasks::one(b"a task"), ..Blob::default() };
 /// let broker = MemoryBroker::new(Duration::from_secs(30), Order::Lifo, vec![blob.clone()]);
 /// // The clock that it has in any case.
-/// let broker = broker.with_clock(Arc::new(Monotonic));
+/// let broker = broker.with_clock(Arc::new(Monotonic)).with_max_interruptions(20);
 /// let token = Token::random();
 /// let Step::Leased(leases, 0) = broker.step(None, &[token])? else { panic!("there is a blob") };
 /// assert_eq!(leases[0].blob, blob);
@@ -121,7 +121,8 @@ impl MemoryBroker {
         self
     }
 
-    /// Lets a task be [interrupted](Release::Interrupted) so often; [`MOST_INTERRUPTIONS`] otherwise.
+    /// Lets a task be [interrupted](Release::Interrupted) so often;
+    /// [`MOST_INTERRUPTIONS`](super::MOST_INTERRUPTIONS) otherwise.
     /// `u32::MAX` is no limit.
     #[must_use]
     pub fn with_max_interruptions(self, most: u32) -> Self {
