@@ -36,6 +36,46 @@ use crate::{
 ///     Ok(())
 /// }
 /// ```
+///
+/// Settings follow one another:
+///
+/// ```
+/// use prunner::{MessageLoop, Order, Runner, post_task};
+///
+/// let begin = || (0..100).for_each(|n| post_task(|n: u32| assert_ne!(n, 13), n));
+/// let run = Runner::new(MessageLoop::new(begin, || ())).workers(2).order(Order::Fifo);
+/// // The other queue, and a dead task that is no failure of the run.
+/// let report = run.membarrier(false).tolerate_dead(true).start()?;
+/// assert_eq!(report.ledger().dead, 1);
+/// # Ok::<(), prunner::Error>(())
+/// ```
+///
+/// And on worker processes:
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use prunner::{MessageLoop, Runner, post_task, task};
+///
+/// #[task]
+/// fn unpack(archive: String) {
+///     println!("{archive}");
+/// }
+///
+/// fn main() -> Result<(), prunner::Error> {
+///     prunner::worker_entry::<MessageLoop>();
+///     let begin = || post_task(unpack, "a.zip".to_string());
+///     let run = Runner::new(MessageLoop::new(begin, || ())).workers(4).processes().threads(2);
+///     // A handler that goes over a limit takes nothing but its process along.
+///     let run = run.max_memory(1 << 30).max_cpu_time(Duration::from_secs(60));
+///     let run = run.max_task_time(Duration::from_secs(90)).max_payload(1 << 20);
+///     // How soon and how often others take over what a worker had.
+///     let run = run.start_timeout(Duration::from_secs(20)).lease(Duration::from_secs(5));
+///     let run = run.max_interruptions(100).max_deaths(1000);
+///     run.prefix_output(true).start()?;
+///     Ok(())
+/// }
+/// ```
 #[must_use = "a Runner does nothing until it is started"]
 pub struct Runner<R> {
     runner: R,
@@ -133,6 +173,14 @@ impl<R: ParallelTaskRunner> Runner<R> {
     /// second ends the process at once, with exit code 130.
     ///
     /// Off unless it is set: a library does not take the signal uninvited.
+    ///
+    /// ```no_run
+    /// # use prunner::{MessageLoop, Runner};
+    /// let run = Runner::new(MessageLoop::new(|| (), || ())).ctrlc(true);
+    /// if run.start().is_err_and(|error| error.is_interrupted()) {
+    ///     eprintln!("interrupted");
+    /// }
+    /// ```
     #[cfg(feature = "ctrlc")]
     pub fn ctrlc(mut self, stop: bool) -> Self {
         self.ctrlc = stop;
