@@ -29,7 +29,8 @@ impl Drop for Fragile {
 handler!(Drops: Fragile, |&Fragile(ref number), cx| {
     cx.merge(RAN, Sum(1));
     if *number < 70 {
-        cx.post(Fragile(1000 + 7 * number + 1));
+        // No multiple of seven.
+        cx.post(Fragile(1000 + 7 * number));
     }
     RETURNED.set(Some(*number));
     Ok(())
