@@ -19,6 +19,8 @@ use prunner_tests::{
     watchdog::Watchdog,
 };
 
+prunner_tests::watched!();
+
 prunner::worker_test!(
     Travelling<dict::AllKinds>,
     Travelling<dict::Both>,
@@ -39,6 +41,7 @@ prunner::worker_test!(
     Travelling<order::Layers>,
     Travelling<order::Posts>,
     Travelling<order::Ranks>,
+    Travelling<payload::Carries>,
     Travelling<payload::Weighs>,
     Travelling<report::Steps>,
     Travelling<report::Works>,
