@@ -55,6 +55,8 @@ pub(crate) enum Kind {
     Workers(String),
     /// The dict is not whole; the text says why.
     Dict(String),
+    /// Posted tasks and tasks that came to an end do not match; the text says how many there are of each.
+    Ledger(String),
     /// `end` failed; the text says how.
     End(String),
     /// Tasks died; the report knows which.
@@ -103,6 +105,12 @@ impl Error {
         matches!(self.0.kind, Kind::Dict(_))
     }
 
+    /// Whether tasks were lost or counted twice: the [ledger](crate::Ledger) of a run that was not
+    /// stopped does not balance. `end` was not run. It is a fault of prunner itself.
+    pub fn is_ledger(&self) -> bool {
+        matches!(self.0.kind, Kind::Ledger(_))
+    }
+
     /// Whether `end` returned an error or panicked.
     pub fn is_end(&self) -> bool {
         matches!(self.0.kind, Kind::End(_))
@@ -129,7 +137,9 @@ impl fmt::Display for Error {
         match &self.0.kind {
             Kind::Config(text) => f.write_str(text),
             Kind::Begin(text) => write!(f, "begin failed, so end was not run: {text}"),
-            Kind::Dict(why) | Kind::Workers(why) => write!(f, "end was not run: {why}"),
+            Kind::Dict(why) | Kind::Workers(why) | Kind::Ledger(why) => {
+                write!(f, "end was not run: {why}")
+            }
             Kind::End(text) => write!(f, "end failed: {text}"),
             Kind::Dead => Ok(()),
             Kind::Interrupted(_) => f.write_str("interrupted"),

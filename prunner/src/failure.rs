@@ -4,7 +4,10 @@ use std::{any::Any, cell::Cell, fmt, panic, sync::Once, thread};
 
 use serde::{Deserialize, Serialize};
 
-use crate::runner::TaskError;
+use crate::{
+    runner::TaskError,
+    task::{Labeled, data_text},
+};
 
 /// How a task died: what it was and what went wrong.
 ///
@@ -39,6 +42,14 @@ impl Failure {
         worker: usize,
     ) -> Self {
         Self { label: label.into(), data, cause, worker }
+    }
+
+    /// How `task` died. Its label and its data are the program's and may panic, too.
+    pub(crate) fn of(task: &impl Labeled, cause: Cause, worker: usize) -> Self {
+        let label = unless_it_panics(|| task.label().to_string());
+        let label = label.unwrap_or_else(|| "a task without a label".to_string());
+        let data = unless_it_panics(|| data_text(task)).flatten();
+        Self::new(label, data, cause, worker)
     }
 
     /// The label of the task.
@@ -134,8 +145,15 @@ impl Cause {
 }
 
 impl From<TaskError> for Cause {
+    /// What the error says. Its text and its destructor are the program's: a panic of the first is told
+    /// instead, and one of the second must not come while the first unwinds.
     fn from(error: TaskError) -> Self {
-        Self { message: error.to_string(), panicked: false, place: None }
+        let text = panic::catch_unwind(panic::AssertUnwindSafe(|| error.to_string()));
+        drop_quietly(error);
+        match text {
+            Ok(message) => Self { message, panicked: false, place: None },
+            Err(payload) => Self::panic(payload),
+        }
     }
 }
 
@@ -146,11 +164,18 @@ fn text_of(payload: &(dyn Any + Send)) -> String {
     text.unwrap_or("with a value that is not a text").to_string()
 }
 
+/// What `f` returns, which is code of the program, unless it panics.
+pub(crate) fn unless_it_panics<O>(f: impl FnOnce() -> O) -> Option<O> {
+    panic::catch_unwind(panic::AssertUnwindSafe(f)).map_err(drop_quietly).ok()
+}
+
 /// Drops a value of the program's whose destructor may panic, where a panic cannot be let through.
 pub(crate) fn drop_quietly<T>(value: T) {
     let dropped = panic::catch_unwind(panic::AssertUnwindSafe(|| drop(value)));
     if let Err(payload) = dropped {
-        log::error!("a destructor panicked: {}", Cause::panic_of_panic(payload));
+        // Also where nothing is logged: the payload must not be dropped.
+        let text = Cause::panic_of_panic(payload);
+        log::error!("a destructor panicked: {text}");
     }
 }
 

@@ -47,7 +47,13 @@ mod signal;
 mod sync;
 mod task;
 mod task_fn;
+#[cfg(all(test, target_os = "linux", not(any(miri, prunner_loom))))]
+#[allow(dead_code, unreachable_pub, reason = "the tests of other crates use more of it")]
+mod watchdog;
 mod worker_test;
+
+#[cfg(all(test, target_os = "linux", not(any(miri, prunner_loom))))]
+watched!();
 
 pub use codec::Bytes;
 pub use context::Context;

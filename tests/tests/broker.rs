@@ -19,6 +19,8 @@ use prunner::{
 };
 use prunner_tests::watchdog::Watchdog;
 
+prunner_tests::watched!();
+
 const LEASE: Duration = Duration::from_secs(30);
 
 /// A clock that the tests set.

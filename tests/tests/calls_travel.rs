@@ -12,6 +12,8 @@ use prunner::{
 use prunner_tests::setting::Setting;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+prunner_tests::watched!();
+
 const SUM: Key<Sum<u64>> = Key::new("sum");
 
 fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>, bincode::error::EncodeError> {

@@ -19,6 +19,8 @@ use prunner_tests::{
 };
 use serde::{Deserialize, Serialize};
 
+prunner_tests::watched!();
+
 const SUM: Key<Sum<u64>> = Key::new("sum");
 const COUNT: Key<u64> = Key::new("count");
 

@@ -218,6 +218,12 @@ pub trait Broker: Send + Sync {
     ///
     /// When the broker cannot be reached.
     fn outcome(&self) -> Result<Outcome, BrokerError>;
+
+    /// Who holds what and who waits, as text: for people who look for the reason of a stall. Nothing
+    /// unless it is implemented.
+    fn describe(&self) -> String {
+        String::new()
+    }
 }
 
 /// The name of a lease: random, made by the worker that asks for it.

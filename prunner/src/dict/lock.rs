@@ -34,6 +34,8 @@ pub(super) struct Shared {
     /// task holds that.
     pub(super) joiners: Mutex<Vec<Joiner>>,
     pub(super) types: Arc<Types>,
+    /// Whether a merge has panicked while the holder of the lock joined what finished tasks had merged.
+    broken: AtomicBool,
     /// Where the truth is, if it is not here.
     pub(super) away: Option<Box<Away>>,
 }
@@ -60,6 +62,7 @@ impl SharedDict {
             locked: Mutex::new(Locked::default()),
             joiners: Mutex::new(Vec::new()),
             types: Arc::new(types),
+            broken: AtomicBool::new(false),
             away,
         }))
     }
@@ -69,6 +72,11 @@ impl SharedDict {
         let (merges, joiner) = merges(barrier, attempts, &self.0.types);
         self.0.joiners.lock().push(joiner);
         merges
+    }
+
+    /// Whether an entry has lost something while merges were joined under the lock.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.0.broken.load(Ordering::Acquire)
     }
 
     /// The handle of one worker.
@@ -342,9 +350,11 @@ impl ScopeLock {
     fn join(&mut self) {
         if !std::mem::replace(&mut self.locked_mut().joined, true) {
             let dict = self.dict.clone();
+            let breaks = Breaks(&dict.shared().broken);
             for joiner in &*dict.shared().joiners.lock() {
                 joiner.join_into(&mut self.locked_mut().dict);
             }
+            std::mem::forget(breaks);
         }
     }
 
@@ -358,6 +368,15 @@ impl ScopeLock {
     pub(super) fn locked_mut(&mut self) -> &mut Locked {
         // SAFETY: the mutex is locked by this guard, which is borrowed for as long as the reference.
         unsafe { &mut *self.dict.mutex().data_ptr() }
+    }
+}
+
+/// Notes that the dict is not whole, unless it is forgotten.
+struct Breaks<'a>(&'a AtomicBool);
+
+impl Drop for Breaks<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
     }
 }
 

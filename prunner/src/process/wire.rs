@@ -390,6 +390,20 @@ mod tests {
         assert_eq!(most, Ok(None), "as long as a frame may be");
     }
 
+    /// What was written must be readable by the other side, which refuses more.
+    #[test]
+    fn a_frame_is_written_up_to_its_limit_and_not_beyond() {
+        const PIECE: usize = 1 << 20;
+        let piece = "a".repeat(PIECE);
+        // One byte too many: the number of pieces takes some.
+        let pieces = vec![&*piece; MOST_FRAME / PIECE];
+        let mut bytes = written(&Up::Ready);
+        let error = write_frame(&pieces, &mut bytes).expect_err("it is too long");
+        assert!(matches!(error, WireError::Long(length) if length > MOST_FRAME), "{error}");
+        assert_eq!(bytes, written(&Up::Ready), "the frame before it stays");
+        write_frame(&&pieces[1..], &mut bytes).expect("it is as long as a frame may be");
+    }
+
     #[test]
     fn what_is_left_over_in_a_frame_is_an_error_and_stays_one() {
         let mut bytes = written(&Up::Ready);

@@ -52,6 +52,7 @@ fn main() -> ExitCode {
         "no threads" => play.meet(2, 2),
         "meet" => play.meet(number(2) as usize, number(3)),
         "few files" => few_files(number(2)).and_then(|()| play.add(10)),
+        "few files that meet" => few_files(number(2)).and_then(|()| play.meet(10, 100)),
         "few processes" => few_processes(number(2)).and_then(|()| play.add(10)),
         "print" => play.print(false),
         "print with prefix" => play.print(true),

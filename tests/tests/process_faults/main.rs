@@ -34,6 +34,8 @@ use prunner_tests::{
     watchdog::Watchdog,
 };
 
+prunner_tests::watched!();
+
 prunner::worker_test!(
     Program,
     Travelling<broken::Spoils>,

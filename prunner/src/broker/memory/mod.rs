@@ -190,6 +190,10 @@ impl Broker for MemoryBroker {
     fn outcome(&self) -> Result<Outcome, BrokerError> {
         Ok(self.act(|state| state.outcome()))
     }
+
+    fn describe(&self) -> String {
+        self.state.lock().describe()
+    }
 }
 
 impl fmt::Debug for MemoryBroker {
