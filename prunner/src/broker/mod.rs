@@ -114,6 +114,9 @@
 //!     fn outcome(&self) -> Result<Outcome, BrokerError> {
 //!         self.0.outcome()
 //!     }
+//!     fn describe(&self) -> String {
+//!         format!("loud: {}", self.0.describe())
+//!     }
 //! }
 //! ```
 
