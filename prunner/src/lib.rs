@@ -21,6 +21,8 @@ mod fuzz;
 #[cfg(all(unix, not(prunner_elsewhere)))]
 mod lease;
 mod message_loop;
+#[cfg(all(unix, not(prunner_elsewhere)))]
+mod payload;
 #[cfg_attr(any(not(unix), prunner_elsewhere), path = "process/elsewhere.rs")]
 mod process;
 mod registry;

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    ops::RangeInclusive,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -45,8 +46,12 @@ pub struct Runner<R> {
     /// The engine of worker processes, if they are wanted: only then must the runner be able to travel.
     processes: Option<RunOnProcesses<R>>,
     threads: Option<usize>,
-    lease: Duration,
+    lease: Option<Duration>,
     limits: Limits,
+    payload: Option<u64>,
+    max_interruptions: Option<u32>,
+    max_deaths: Option<u32>,
+    start_timeout: Option<Duration>,
     prefixed: bool,
     #[cfg(feature = "ctrlc")]
     ctrlc: bool,
@@ -60,6 +65,19 @@ const SHORTEST_LEASE: Duration = Duration::from_millis(100);
 
 /// How long a worker process may say nothing until others take over what it has.
 const LEASE: Duration = Duration::from_secs(10);
+
+/// How long a worker process may take until it has reached `worker_entry`.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A time that is as good as any longer one, and can be added to the clock.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// How often a task may be interrupted.
+const MAX_INTERRUPTIONS: u32 = 20;
+
+/// The shortest and the longest payload that can be set. A frame holds more than the longest one, and what
+/// goes with it.
+const PAYLOADS: RangeInclusive<u64> = 1 << 10..=process::MOST_PAYLOAD;
 
 /// More threads than this are a mistake, not a wish.
 const MOST_WORKERS: usize = 65_536;
@@ -75,8 +93,12 @@ impl<R: ParallelTaskRunner> Runner<R> {
             tolerate_dead: false,
             processes: None,
             threads: None,
-            lease: LEASE,
+            lease: None,
             limits: Limits::default(),
+            payload: None,
+            max_interruptions: None,
+            max_deaths: None,
+            start_timeout: None,
             prefixed: false,
             #[cfg(feature = "ctrlc")]
             ctrlc: false,
@@ -179,7 +201,41 @@ impl<R: ParallelTaskRunner> Runner<R> {
     /// running worker renews its leases by itself, however long its handlers take. Only for
     /// [processes](Runner::processes).
     pub fn lease(mut self, time: Duration) -> Self {
-        self.lease = time;
+        self.lease = Some(time);
+        self
+    }
+
+    /// How large a task may be, and each value that is merged or kept in the dict, in bytes as they travel;
+    /// 64 MiB unless it is set, and at most 192 MiB. A task that is larger is dead when it is posted, one
+    /// that merges or writes a larger value is dead, too; the run goes on. Only for
+    /// [processes](Runner::processes).
+    pub fn max_payload(mut self, bytes: u64) -> Self {
+        self.payload = Some(bytes);
+        self
+    }
+
+    /// How often a task may be interrupted until it is dead: its worker process was killed from outside,
+    /// or has lost its [lease](Runner::lease). 20 unless it is set; `u32::MAX` is no limit. Only for
+    /// [processes](Runner::processes).
+    pub fn max_interruptions(mut self, times: u32) -> Self {
+        self.max_interruptions = Some(times);
+        self
+    }
+
+    /// How many worker processes may die one after the other without any progress until the run fails; 30,
+    /// or five for each worker if that is more, unless it is set; `u32::MAX` is no limit. Progress is a task
+    /// that has finished or died, and also a worker whose death says more about the tasks that it ran: a
+    /// task that crashes its workers is dead in the end, however many there are of them. Only for
+    /// [processes](Runner::processes).
+    pub fn max_deaths(mut self, deaths: u32) -> Self {
+        self.max_deaths = Some(deaths);
+        self
+    }
+
+    /// How long a worker process may take until it has called [`worker_entry`](crate::worker_entry) and is
+    /// ready; 10 s unless it is set. Only for [processes](Runner::processes).
+    pub fn start_timeout(mut self, time: Duration) -> Self {
+        self.start_timeout = Some(time);
         self
     }
 
@@ -261,6 +317,11 @@ impl<R: ParallelTaskRunner> Runner<R> {
                 ("max_memory", self.limits.memory.is_some()),
                 ("max_cpu_time", self.limits.cpu.is_some()),
                 ("max_task_time", self.limits.task.is_some()),
+                ("lease", self.lease.is_some()),
+                ("max_payload", self.payload.is_some()),
+                ("max_interruptions", self.max_interruptions.is_some()),
+                ("max_deaths", self.max_deaths.is_some()),
+                ("start_timeout", self.start_timeout.is_some()),
                 ("prefix_output", self.prefixed),
             ];
             return match only.iter().find(|(_, set)| *set) {
@@ -281,23 +342,58 @@ impl<R: ParallelTaskRunner> Runner<R> {
                  in all"
             )));
         }
-        if self.lease < SHORTEST_LEASE {
-            return Err(Error::config(format!(
-                "a lease of {:?} is too short: at least {SHORTEST_LEASE:?}, else healthy workers lose \
-                 theirs",
-                self.lease
-            )));
-        }
+        self.check_process_settings()?;
         u16::try_from(threads).map_err(|_| Error::config(format!("{threads} threads are too many")))
     }
 
+    /// Settings of worker processes that cannot work.
+    fn check_process_settings(&self) -> Result<(), Error> {
+        if let Some(lease) = self.lease.filter(|lease| *lease < SHORTEST_LEASE) {
+            return Err(Error::config(format!(
+                "a lease of {lease:?} is too short: at least {SHORTEST_LEASE:?}, else healthy workers \
+                 lose theirs"
+            )));
+        }
+        if let Some(bytes) = self.payload.filter(|bytes| !PAYLOADS.contains(bytes)) {
+            let (least, most) = (PAYLOADS.start(), PAYLOADS.end());
+            return Err(Error::config(format!(
+                "a max_payload of {bytes} bytes cannot be: at least {least} and at most {most}"
+            )));
+        }
+        let times = [
+            ("start_timeout", self.start_timeout),
+            ("max_task_time", self.limits.task),
+            ("max_cpu_time", self.limits.cpu),
+        ];
+        if let Some((what, _)) = times.iter().find(|(_, time)| *time == Some(Duration::ZERO)) {
+            return Err(Error::config(format!("{what} of 0 s leaves no time for anything")));
+        }
+        if !self.membarrier {
+            return Err(Error::config(
+                "membarrier(false) is for threads: leave it out, or leave out processes()",
+            ));
+        }
+        Ok(())
+    }
+
     fn process_setup(&self, workers: usize, threads: u16) -> process::Setup {
+        let limited = |time: Option<Duration>| time.filter(|time| *time < FOR_EVER);
+        let limits = Limits {
+            cpu: limited(self.limits.cpu),
+            task: limited(self.limits.task),
+            payload: self.payload.unwrap_or(Limits::default().payload),
+            ..self.limits
+        };
+        let most = u32::try_from(workers).unwrap_or(u32::MAX).saturating_mul(5).max(30);
         process::Setup {
             workers,
             threads,
             order: self.order,
-            lease: self.lease,
-            limits: self.limits,
+            lease: self.lease.unwrap_or(LEASE).min(FOR_EVER),
+            limits,
+            max_interruptions: self.max_interruptions.unwrap_or(MAX_INTERRUPTIONS),
+            max_deaths: self.max_deaths.unwrap_or(most),
+            start_timeout: self.start_timeout.unwrap_or(START_TIMEOUT).min(FOR_EVER),
             prefixed: self.prefixed,
         }
     }

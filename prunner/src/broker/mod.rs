@@ -152,6 +152,8 @@ pub struct Blob {
     pub suspect: bool,
     /// How many workers have died while they ran this task as a suspect.
     pub crashes: u32,
+    /// How often these tasks were [interrupted](Release::Interrupted).
+    pub interruptions: u32,
     /// The tasks.
     pub tasks: Tasks,
 }
@@ -260,12 +262,15 @@ pub struct Timing {
 }
 
 /// A task that will not be tried again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
     /// The task.
     pub task: Bytes,
-    /// How it died, in the worker's words. Empty if it has killed its workers: nobody is left to tell.
+    /// How it died, in the worker's words. Empty if its workers have died or were lost: none is left to
+    /// say.
     pub report: Bytes,
+    /// How often it was [interrupted](Release::Interrupted), if it died of that; otherwise 0.
+    pub interruptions: u32,
 }
 
 /// What [`Broker::step`] answers.
@@ -319,17 +324,21 @@ pub enum Read {
 /// Why a lease is given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Release {
-    /// The worker died while it ran it; a lease that expires counts as this. Its tasks come back as
-    /// suspects, one by one: nobody knows which of them it was, or whether it was one of another lease
-    /// that ran beside it. A task that was a suspect already has crashed once more, and at the
-    /// [third time](MOST_CRASHES) it is dead. [Malformed] tasks are dead at once, as one letter. If
-    /// there were no tasks, nothing comes back.
+    /// The worker died while it ran it. Its tasks come back as suspects, one by one: nobody knows which
+    /// of them it was, or whether it was one of another lease that ran beside it. A task that was a
+    /// suspect already has crashed once more, and at the [third time](MOST_CRASHES) it is dead.
+    /// [Malformed] tasks are dead at once, as one letter. If there were no tasks, nothing comes back.
     Crashed,
     /// It was not started. The blob comes back as it was, unless it was without tasks.
-    Shutdown,
-    /// The worker was killed while it ran it, for a reason that is not in its tasks. The blob comes
-    /// back, one more attempt, unless it was without tasks.
-    Killed,
+    Unstarted,
+    /// The worker was killed or lost while it ran it, for a reason that is not in its tasks; a lease
+    /// that expires counts as this. The blob comes back, one more attempt and one more
+    /// [interruption](Blob::interruptions), unless it was without tasks.
+    ///
+    /// Only so many are [allowed](MOST_INTERRUPTIONS). A blob of several tasks comes back whole until
+    /// half of them are used up, then its tasks come back one by one; a single task that has none left
+    /// is dead. [Malformed] tasks are dead instead of coming back one by one, as one letter.
+    Interrupted,
 }
 
 /// What [`Broker::watch`] answers.
@@ -343,7 +352,7 @@ pub struct Watched {
     pub lock_waiting: usize,
     /// Blobs that can be leased.
     pub queued: usize,
-    /// Tasks that died because their workers did.
+    /// Tasks that died because their workers did, or were lost.
     pub crashed: u64,
     /// Whether nothing is queued, leased or delayed.
     pub done: bool,
@@ -356,13 +365,15 @@ pub struct Outcome {
     pub posted: u64,
     /// Counts and times by label, in the order of the labels.
     pub labels: Vec<LabelCount>,
-    /// Tasks that died because their workers did.
+    /// Tasks that died because their workers did, or were lost.
     pub crashed: u64,
     /// The first tasks that have died, at most [`KEPT_DEAD_LETTERS`].
     pub dead: Vec<DeadLetter>,
     /// The dict: entries that have a value, in the order of their keys.
     pub entries: Vec<Entry>,
-    /// Leases that came back, by a crash or because they expired.
+    /// Tasks that have not ended: those that are queued, leased or delayed.
+    pub left: u64,
+    /// Leases that came back because their worker died or was lost, or because they expired.
     pub returned: u64,
 }
 
@@ -371,6 +382,9 @@ pub const KEPT_DEAD_LETTERS: usize = 100;
 
 /// How many workers a suspect kills before it is dead.
 pub const MOST_CRASHES: u32 = 3;
+
+/// How often a task may be [interrupted](Release::Interrupted), unless a broker is told otherwise.
+pub const MOST_INTERRUPTIONS: u32 = 20;
 
 /// Why a broker could not do what it was asked to.
 #[derive(Debug)]

@@ -10,16 +10,20 @@ use std::{
         unix::{net::UnixStream, process::CommandExt},
     },
     process::{Child, Command, ExitStatus, Stdio},
-    time::Instant,
+    time::Duration,
 };
 
-use super::{WORKER, build, name_of, wire::Inbox};
+use super::{WORKER, build, death::Kill, group::Group, name_of, pidfd, wire::Inbox};
 use crate::worker_test::worker_test;
 
 /// A worker process that was started and not yet waited for. It is killed when this is dropped.
 #[derive(Debug)]
 pub(super) struct WorkerProcess {
     child: Child,
+    /// It, and what its handlers have started; `None` once it was waited for.
+    group: Option<Group>,
+    /// Can be read when it has ended, where that can be had.
+    pidfd: Option<OwnedFd>,
     pub(super) socket: UnixStream,
     pub(super) inbox: Inbox,
     /// What is to be sent to it, and how much of it was.
@@ -28,10 +32,11 @@ pub(super) struct WorkerProcess {
     /// Its standard output and standard error, if they come here.
     pub(super) pipes: Vec<Pipe>,
     pub(super) stage: Stage,
-    pub(super) started: Instant,
-    /// When it was heard of last.
-    pub(super) heard: Instant,
-    pub(super) killed: bool,
+    /// When it was started, and when it was heard of last, by the clocks of the supervisor.
+    pub(super) started: Duration,
+    pub(super) heard: Duration,
+    /// Why it was killed, if this program did so.
+    pub(super) killed: Option<Kill>,
 }
 
 /// How far the conversation has come.
@@ -67,8 +72,9 @@ impl WorkerProcess {
         let pipes = stdout.map(|it| Pipe::new(it, false)).into_iter();
         let pipes = pipes.chain(stderr.map(|it| Pipe::new(it, true)));
         let pipes = pipes.collect::<io::Result<_>>();
-        let now = Instant::now();
         let mut started = Self {
+            group: Some(Group::of(child.id())),
+            pidfd: pidfd::open(child.id()),
             child,
             socket,
             inbox: Inbox::default(),
@@ -76,9 +82,9 @@ impl WorkerProcess {
             sent: 0,
             pipes: Vec::new(),
             stage: Stage::Greeted,
-            started: now,
-            heard: now,
-            killed: false,
+            started: Duration::ZERO,
+            heard: Duration::ZERO,
+            killed: None,
         };
         started.pipes = pipes?;
         Ok(started)
@@ -111,24 +117,56 @@ impl WorkerProcess {
         self.sent < self.sending.len()
     }
 
-    /// Kills it; it is gone when [`end`](WorkerProcess::end) returns.
-    pub(super) fn kill(&mut self) {
-        self.killed = true;
-        // It may be gone already. The child was not waited for, so its number is still its own.
+    /// Can be read when it has ended, whoever holds its socket open; `None` where there is no such thing:
+    /// then [`has_ended`](WorkerProcess::has_ended) must be asked.
+    pub(super) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        self.pidfd.as_ref().map(AsFd::as_fd)
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        pidfd::has_ended(self.child.id()).unwrap_or(false)
+    }
+
+    /// Kills it and what its handlers have started; the first reason is kept. It is gone when
+    /// [`end`](WorkerProcess::end) returns.
+    pub(super) fn kill(&mut self, why: Kill) {
+        self.killed.get_or_insert(why);
+        self.kill_all();
+    }
+
+    /// Kills what its handlers have started, and itself if it has not ended.
+    pub(super) fn kill_all(&mut self) {
+        let Some(group) = &self.group else { return };
+        group.kill();
+        // It may be gone already, or have gone to another group.
         let _ = self.child.kill();
     }
 
-    /// Waits for its end: it has closed its socket, so it is not long in coming.
+    /// Passes Ctrl-C on to what its handlers have started.
+    pub(super) fn interrupt(&self) {
+        if let Some(group) = &self.group {
+            group.interrupt();
+        }
+    }
+
+    /// Waits for its end: it has ended, or is killed now.
     pub(super) fn end(mut self) -> (io::Result<ExitStatus>, Vec<Pipe>) {
-        self.kill();
-        (self.child.wait(), std::mem::take(&mut self.pipes))
+        (self.bury(), std::mem::take(&mut self.pipes))
+    }
+
+    fn bury(&mut self) -> io::Result<ExitStatus> {
+        self.kill_all();
+        // From now on its number may be that of another one.
+        self.group = None;
+        self.child.wait()
     }
 }
 
 impl Drop for WorkerProcess {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if self.group.is_some() {
+            let _ = self.bury();
+        }
     }
 }
 

@@ -42,6 +42,11 @@ impl Leases {
         self.held.get(&token).map(|held| &held.blob)
     }
 
+    /// The blobs of all leases, in no order.
+    pub(super) fn blobs(&self) -> impl Iterator<Item = &Blob> {
+        self.held.values().map(|held| &held.blob)
+    }
+
     pub(super) fn next_expiry(&self) -> Duration {
         self.earliest
     }

@@ -41,8 +41,10 @@ impl Clock for Monotonic {
 /// A broker that keeps everything in memory, behind one lock.
 ///
 /// Within a priority blobs are leased in its [`Order`]: newest first, or oldest first. What comes back
-/// from a [shutdown](Release::Shutdown) is the next to be leased; what comes back from a crash waits
-/// behind all others of its priority, so that a task that kills its workers holds up nobody.
+/// [unstarted](Release::Unstarted) or [interrupted](Release::Interrupted) is the next to be leased. What
+/// comes back from a crash waits behind all others of its priority, so that a task that kills its workers
+/// holds up no other; such suspects are judged one after the other: one that has crashed again is the
+/// next of them.
 ///
 /// ```
 /// use std::time::Duration;
@@ -78,6 +80,14 @@ impl MemoryBroker {
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Lets a task be [interrupted](Release::Interrupted) so often; [`MOST_INTERRUPTIONS`] otherwise.
+    /// `u32::MAX` is no limit.
+    #[must_use]
+    pub fn with_max_interruptions(self, most: u32) -> Self {
+        self.state.lock().allow_interruptions(most);
         self
     }
 
