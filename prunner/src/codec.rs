@@ -88,6 +88,18 @@ impl fmt::Display for CodecError {
 impl std::error::Error for CodecError {}
 
 /// Bytes that travel as they are: serde writes a `Vec<u8>` number by number.
+///
+/// ```
+/// use prunner::{Bytes, Labeled};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Labeled, Serialize, Deserialize)]
+/// enum Step {
+///     Unpack(Bytes),
+/// }
+///
+/// assert_eq!(Step::Unpack(Bytes(vec![0x1f, 0x8b])).label(), "Unpack");
+/// ```
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Bytes(pub Vec<u8>);
 

@@ -1,7 +1,7 @@
 //! One run: begin, work, end.
 
 use std::{
-    fmt,
+    fmt, mem,
     ops::RangeInclusive,
     sync::Arc,
     thread,
@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Kind},
     failure::{Cause, PanicWatch},
     process::{self, Limits, NotAWorker},
-    report::Report,
+    report::{Ledger, Report},
     runner::ParallelTaskRunner,
 };
 
@@ -33,6 +33,46 @@ use crate::{
 /// fn main() -> Result<(), prunner::Error> {
 ///     let report = Runner::new(Crawl).workers(32).start()?;
 ///     println!("{report}");
+///     Ok(())
+/// }
+/// ```
+///
+/// Settings follow one another:
+///
+/// ```
+/// use prunner::{MessageLoop, Order, Runner, post_task};
+///
+/// let begin = || (0..100).for_each(|n| post_task(|n: u32| assert_ne!(n, 13), n));
+/// let run = Runner::new(MessageLoop::new(begin, || ())).workers(2).order(Order::Fifo);
+/// // The other queue, and a dead task that is no failure of the run.
+/// let report = run.membarrier(false).tolerate_dead(true).start()?;
+/// assert_eq!(report.ledger().dead, 1);
+/// # Ok::<(), prunner::Error>(())
+/// ```
+///
+/// And on worker processes:
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use prunner::{MessageLoop, Runner, post_task, task};
+///
+/// #[task]
+/// fn unpack(archive: String) {
+///     println!("{archive}");
+/// }
+///
+/// fn main() -> Result<(), prunner::Error> {
+///     prunner::worker_entry::<MessageLoop>();
+///     let begin = || post_task(unpack, "a.zip".to_string());
+///     let run = Runner::new(MessageLoop::new(begin, || ())).workers(4).processes().threads(2);
+///     // A handler that goes over a limit takes nothing but its process along.
+///     let run = run.max_memory(1 << 30).max_cpu_time(Duration::from_secs(60));
+///     let run = run.max_task_time(Duration::from_secs(90)).max_payload(1 << 20);
+///     // How soon and how often others take over what a worker had.
+///     let run = run.start_timeout(Duration::from_secs(20)).lease(Duration::from_secs(5));
+///     let run = run.max_interruptions(100).max_deaths(1000);
+///     run.prefix_output(true).start()?;
 ///     Ok(())
 /// }
 /// ```
@@ -133,6 +173,14 @@ impl<R: ParallelTaskRunner> Runner<R> {
     /// second ends the process at once, with exit code 130.
     ///
     /// Off unless it is set: a library does not take the signal uninvited.
+    ///
+    /// ```no_run
+    /// # use prunner::{MessageLoop, Runner};
+    /// let run = Runner::new(MessageLoop::new(|| (), || ())).ctrlc(true);
+    /// if run.start().is_err_and(|error| error.is_interrupted()) {
+    ///     eprintln!("interrupted");
+    /// }
+    /// ```
     #[cfg(feature = "ctrlc")]
     pub fn ctrlc(mut self, stop: bool) -> Self {
         self.ctrlc = stop;
@@ -259,6 +307,7 @@ impl<R: ParallelTaskRunner> Runner<R> {
     /// * `begin` failed: the run was stopped and `end` was not run;
     /// * the dict is not whole, because a merge panicked on what finished tasks had merged or a task kept
     ///   the lock for ever: `end` was not run;
+    /// * tasks were lost or counted twice, which is a fault of prunner itself: `end` was not run;
     /// * Ctrl-C stopped the run;
     /// * `end` failed;
     /// * tasks died and that is not [tolerated](Runner::tolerate_dead).
@@ -275,14 +324,27 @@ impl<R: ParallelTaskRunner> Runner<R> {
         let start = Instant::now();
 
         log::info!("begin on up to {workers} workers");
-        let (mut finished, failed) = match self.processes {
+        let (finished, failed) = match self.processes {
             None => {
                 let setup = Setup { workers, order: self.order, membarrier: self.membarrier };
                 (engine::run(&self.runner, setup, &stop), None)
             }
             Some(run) => run(&self.runner, self.process_setup(workers, seats), &stop)?,
         };
-        let begin = std::mem::replace(&mut finished.begin, Ok(()));
+        self.conclude(finished, failed, stop.is_interrupted(), workers, start)
+    }
+
+    /// Judges a run whose workers have stopped. What went wrong first is told first, and `end` runs only if
+    /// the answer may be right.
+    fn conclude(
+        &self,
+        mut finished: Finished,
+        failed: Option<Kind>,
+        interrupted: bool,
+        workers: usize,
+        start: Instant,
+    ) -> Result<Report, Error> {
+        let begin = mem::replace(&mut finished.begin, Ok(()));
         let broken = finished.broken.take();
         let mut report = Report::new(finished, start.elapsed(), workers);
         if let Err(cause) = begin {
@@ -291,11 +353,14 @@ impl<R: ParallelTaskRunner> Runner<R> {
         if let Some(kind) = failed.or(broken.map(Kind::Dict)) {
             return Err(Error::of_run(kind, report));
         }
+        if !interrupted && let Err(kind) = balance(report.ledger()) {
+            return Err(Error::of_run(kind, report));
+        }
 
         log::info!("end after {}", report.ledger());
         let end = Cause::of(|| self.runner.end(report.dict()));
         report.set_elapsed(start.elapsed());
-        self.judge(end, stop.is_interrupted(), report)
+        self.judge(end, interrupted, report)
     }
 
     /// A process that was started as a worker must not start workers of its own.
@@ -412,7 +477,7 @@ impl<R: ParallelTaskRunner> Runner<R> {
         }
     }
 
-    /// Whether the run was a success. What went wrong first is told first.
+    /// Whether the run was a success.
     fn judge(
         &self,
         end: Result<(), Cause>,
@@ -430,6 +495,18 @@ impl<R: ParallelTaskRunner> Runner<R> {
     }
 }
 
+/// Whether every posted task of a run that was not stopped came to an end, once.
+fn balance(ledger: Ledger) -> Result<(), Kind> {
+    let Ledger { posted, finished, dead, left } = ledger;
+    if finished.checked_add(dead) == Some(posted) && left == 0 {
+        return Ok(());
+    }
+    Err(Kind::Ledger(format!(
+        "the ledger does not balance: {posted} tasks were posted, {finished} finished, {dead} died and \
+         {left} were left; this is a fault of prunner, please report it"
+    )))
+}
+
 impl<R: fmt::Debug> fmt::Debug for Runner<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Runner")
@@ -438,5 +515,92 @@ impl<R: fmt::Debug> fmt::Debug for Runner<R> {
             .field("order", &self.order)
             .field("processes", &self.processes.is_some())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::{
+        context::Context, dict::Dict, engine::Totals, failure::Failure, runner::TaskResult,
+        task::Task,
+    };
+
+    /// Counts how often `end` runs.
+    #[derive(Default)]
+    struct Ends(AtomicU64);
+
+    impl ParallelTaskRunner for Ends {
+        type Task = Task<()>;
+
+        fn begin(&self, _: &mut Context<'_, Task<()>>) -> TaskResult {
+            Ok(())
+        }
+
+        fn run(&self, _: &Task<()>, _: &mut Context<'_, Task<()>>) -> TaskResult {
+            Ok(())
+        }
+
+        fn end(&self, _: &Dict) -> TaskResult {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+
+    /// What comes of a run with such books, and how often `end` ran.
+    fn conclude(books: [u64; 4], interrupted: bool) -> (Result<Report, Error>, u64) {
+        let [posted, finished, dead, left] = books;
+        let ends = Ends::default();
+        let failure = Failure::new("a task", None, Cause::text("it died"), 0);
+        let finished = Finished {
+            begin: Ok(()),
+            totals: Totals { posted, finished, dead },
+            left,
+            rows: Vec::new(),
+            failures: engine::Failures { first: vec![failure] },
+            dict: Dict::new(),
+            broken: None,
+            started: 1,
+        };
+        let runner = Runner::new(&ends).workers(1).tolerate_dead(true);
+        let result = runner.conclude(finished, None, interrupted, 1, Instant::now());
+        (result, ends.0.into_inner())
+    }
+
+    #[test]
+    fn books_that_balance_are_a_success() {
+        for books in [[0, 0, 0, 0], [5, 5, 0, 0], [5, 3, 2, 0]] {
+            let (result, ends) = conclude(books, false);
+            let ledger = result.expect("the books balance").ledger();
+            assert_eq!([ledger.posted, ledger.finished, ledger.dead, ledger.left], books);
+            assert_eq!(ends, 1);
+        }
+    }
+
+    #[test]
+    fn books_that_do_not_balance_are_an_error() {
+        let lost = [5, 4, 0, 0];
+        let left = [5, 4, 0, 1];
+        let left_too = [5, 5, 0, 1];
+        let doubled = [5, 5, 1, 0];
+        let absurd = [5, u64::MAX, 6, 0];
+        for books in [lost, left, left_too, doubled, absurd] {
+            let (result, ends) = conclude(books, false);
+            let error = result.expect_err("the books do not balance");
+            assert!(error.is_ledger() && !error.is_dead(), "{error}");
+            assert!(error.to_string().contains("the ledger does not balance: 5 tasks"), "{error}");
+            let ledger = error.report().expect("there was a run").ledger();
+            assert_eq!([ledger.posted, ledger.finished, ledger.dead, ledger.left], books);
+            assert_eq!((error.exit_code(), ends), (1, 0));
+        }
+    }
+
+    #[test]
+    fn a_run_that_was_stopped_may_leave_tasks() {
+        let (result, ends) = conclude([5, 3, 0, 2], true);
+        assert!(result.expect_err("it was stopped").is_interrupted());
+        assert_eq!(ends, 1, "partial results may be worth writing");
     }
 }

@@ -51,6 +51,8 @@ pub enum Deed {
     /// Forks, meets the test with the number of the child, which waits for ever, and adds 1 to the sum. If
     /// told so, the child leaves the group of its parent.
     Fork(bool),
+    /// Adds 1 to the sum; its process will never end by itself.
+    Linger,
     /// Runs a shell command that waits, meets the test with its number, and then either waits for its end
     /// and adds 1 to the sum, or does what follows.
     Run(String, Then),
@@ -137,6 +139,16 @@ impl Handler for Deeds {
             Deed::Print(lines) => print(*lines)?,
             Deed::Fork(leaves) => {
                 meet(&fork(*leaves));
+                cx.merge(SUM, Sum(1));
+            }
+            Deed::Linger => {
+                extern "C" fn wait() {
+                    loop {
+                        thread::park();
+                    }
+                }
+                // SAFETY: the function takes nothing and may run at any time.
+                unsafe { libc::atexit(wait) };
                 cx.merge(SUM, Sum(1));
             }
             Deed::Run(command, then) => {

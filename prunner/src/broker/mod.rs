@@ -10,6 +10,111 @@
 //!
 //! Brokers keep neither threads nor sockets: `serve` puts a socket in front of any of them.
 //! `conformance` (feature `testing`) is the suite that each of them must pass.
+//!
+//! A worker's part of a run of two tasks, the first of which posts a third:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use prunner::broker::{
+//!     Blob, Broker, Commit, DeadLetter, Encoded, Entry, KEPT_DEAD_LETTERS, LabelCount, Lease, Lock,
+//!     MemoryBroker, Outcome, Read, Step, Tasks, Timing, Token, Watched, Write,
+//! };
+//! use prunner::{Bytes, Order};
+//!
+//! let mut tasks = Tasks::one(b"first");
+//! tasks.push(b"second");
+//! let first = Blob { tasks, ..Blob::default() };
+//! let broker = MemoryBroker::new(Duration::from_secs(30), Order::Lifo, vec![first]);
+//!
+//! // It makes the name of the lease and asks for it.
+//! let token = Token::random();
+//! let Step::Leased(leases, _) = broker.step(None, &[token])? else { panic!("a blob is queued") };
+//! let [Lease { blob, .. }] = &leases[..] else { panic!("one lease for one token") };
+//! assert_eq!(blob.tasks.len(), 2);
+//! assert!(broker.renew(&[token])?.is_empty(), "no lease is gone");
+//!
+//! // It reads the dict under the lock, and commits what it has done.
+//! assert_eq!(broker.lock(token)?, Lock::Held);
+//! let Read::Entry(Entry { version, .. }) = broker.read(token, "sum", 0)? else { panic!("gone") };
+//! let value = Encoded { type_name: "u64".into(), bytes: Bytes(vec![7]) };
+//! let finished = LabelCount { label: "add".into(), finished: 2, ..LabelCount::default() };
+//! assert_eq!(finished.times, Timing::default(), "nothing was measured");
+//! let commit = Commit {
+//!     posts: vec![Blob { tasks: Tasks::one(b"third"), ..Blob::default() }],
+//!     posted: 1,
+//!     writes: vec![Write { key: "sum".into(), version, value: Some(value) }],
+//!     labels: vec![finished],
+//!     ..Commit::new(token)
+//! };
+//! // In the same step it asks for more.
+//! let next = Token::random();
+//! assert!(matches!(broker.step(Some(&commit), &[next])?, Step::Leased(..)));
+//! assert_eq!(broker.step(Some(&commit), &[])?, Step::Lost, "a commit counts once");
+//!
+//! // The third task dies, and that is the end.
+//! let letter = DeadLetter { task: Bytes(b"third".into()), report: Bytes(b"why".into()) };
+//! let died = LabelCount { label: "add".into(), dead: 1, ..LabelCount::default() };
+//! let commit = Commit { labels: vec![died], dead: vec![letter], ..Commit::new(next) };
+//! assert_eq!(broker.step(Some(&commit), &[])?, Step::Done);
+//! let Watched { done, .. } = broker.watch(0, Duration::ZERO)?;
+//! let Outcome { dead, entries, .. } = broker.outcome()?;
+//! assert!(done && dead.len() <= KEPT_DEAD_LETTERS);
+//! assert_eq!((entries[0].key.as_str(), entries[0].version), ("sum", 1));
+//! # Ok::<_, prunner::broker::BrokerError>(())
+//! ```
+//!
+//! A broker in front of another one, as all tests of faults are:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use prunner::broker::{
+//!     Broker, BrokerError, Commit, Conflict, Lock, MOST_CRASHES, MOST_INTERRUPTIONS, Outcome, Read,
+//!     Release, Step, Token, Watched,
+//! };
+//!
+//! /// Says what goes wrong.
+//! struct Loud<B>(B);
+//!
+//! impl<B: Broker> Broker for Loud<B> {
+//!     fn step(&self, commit: Option<&Commit>, want: &[Token]) -> Result<Step, BrokerError> {
+//!         let step = self.0.step(commit, want)?;
+//!         match &step {
+//!             Step::Lost => println!("the lease of a commit was gone"),
+//!             Step::Conflict(Conflict { entries, .. }) => println!("{} conflicts", entries.len()),
+//!             _ => {}
+//!         }
+//!         Ok(step)
+//!     }
+//!     fn lock(&self, token: Token) -> Result<Lock, BrokerError> {
+//!         self.0.lock(token)
+//!     }
+//!     fn read(&self, token: Token, key: &str, known: u64) -> Result<Read, BrokerError> {
+//!         match key {
+//!             "" => Err(BrokerError::new("a key without a name")),
+//!             key => self.0.read(token, key, known),
+//!         }
+//!     }
+//!     fn renew(&self, tokens: &[Token]) -> Result<Vec<Token>, BrokerError> {
+//!         self.0.renew(tokens)
+//!     }
+//!     fn release(&self, token: Token, why: Release) -> Result<(), BrokerError> {
+//!         match why {
+//!             Release::Crashed => println!("{MOST_CRASHES} crashes make a task dead"),
+//!             Release::Interrupted => println!("{MOST_INTERRUPTIONS} interruptions do, too"),
+//!             Release::Unstarted => {}
+//!         }
+//!         self.0.release(token, why)
+//!     }
+//!     fn watch(&self, seen: u64, patience: Duration) -> Result<Watched, BrokerError> {
+//!         self.0.watch(seen, patience)
+//!     }
+//!     fn outcome(&self) -> Result<Outcome, BrokerError> {
+//!         self.0.outcome()
+//!     }
+//! }
+//! ```
 
 #[cfg(feature = "testing")]
 pub mod conformance;
@@ -112,6 +217,12 @@ pub trait Broker: Send + Sync {
     ///
     /// When the broker cannot be reached.
     fn outcome(&self) -> Result<Outcome, BrokerError>;
+
+    /// Who holds what and who waits, as text: for people who look for the reason of a stall. Nothing
+    /// unless it is implemented.
+    fn describe(&self) -> String {
+        String::new()
+    }
 }
 
 /// The name of a lease: random, made by the worker that asks for it.

@@ -9,6 +9,19 @@ use crate::codec::Bytes;
 /// Tasks as bytes, each with its length before it. A broker cuts them apart and never decodes them.
 ///
 /// Those that have come from elsewhere are cheap to clone.
+///
+/// ```
+/// use prunner::broker::{Malformed, Tasks};
+///
+/// let mut tasks = Tasks::one(b"first");
+/// tasks.push(b"second");
+/// assert_eq!((tasks.len(), tasks.is_empty()), (2, false));
+/// assert!(tasks.size() >= b"firstsecond".len());
+/// assert!(tasks.check().is_ok(), "what was pushed can be cut apart");
+/// let all: Result<Vec<&[u8]>, Malformed> = tasks.iter().collect();
+/// assert_eq!(all.unwrap(), [&b"first"[..], b"second"]);
+/// assert_eq!(Tasks::new(), Tasks::default());
+/// ```
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tasks {
     count: u32,
@@ -214,6 +227,12 @@ impl fmt::Debug for Tasks {
 }
 
 /// Tasks whose lengths do not fit their bytes.
+///
+/// ```
+/// use prunner::broker::Malformed;
+///
+/// assert_eq!(Malformed.to_string(), "the lengths of the tasks do not fit their bytes");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 

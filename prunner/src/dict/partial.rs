@@ -115,6 +115,11 @@ impl Merges {
         self.partial.with(|partial| partial.0.iter_mut().for_each(|(_, slot)| slot.settle()));
     }
 
+    /// Whether an entry has lost something because a merge panicked.
+    pub(crate) fn is_broken(&mut self) -> bool {
+        self.partial.with(|partial| partial.broken().next().is_some())
+    }
+
     /// Takes back what the running attempt has merged; returns it to be dropped.
     pub(crate) fn discard(&mut self) -> Vec<Box<dyn Any>> {
         let attempt = self.attempts.running();

@@ -190,16 +190,13 @@ impl Outside {
     /// make bytes of that is for the program's code.
     pub(super) fn set_hungry(&self, hungry: bool) -> bool {
         self.hungry.store(hungry, Ordering::Relaxed);
-        // If `begin` posts just now, it sees for itself.
-        if hungry
-            && let Some(mut state) = self.state.try_lock()
-            && !state.over
-            && !state.busy
-            && !state.held
-            && state.commit.is_none()
-            && state.has_posts()
-            && self.dict().is_clean()
-        {
+        if !hungry {
+            return false;
+        }
+        // If `begin` posts just now, it may have looked before it was said: so this looks again.
+        let Some(mut state) = self.state.try_lock() else { return true };
+        let may = !state.over && !state.busy && !state.held && state.commit.is_none();
+        if may && state.has_posts() && self.dict().is_clean() {
             if Instant::now() < state.due {
                 return true;
             }
@@ -313,6 +310,24 @@ impl Outside {
     }
 }
 
+impl fmt::Debug for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = f.debug_struct("begin");
+        text.field("hungry", &self.hungry).field("failed", &self.failed);
+        match self.state.try_lock() {
+            None => text.field("state", &"locked"),
+            Some(state) => text
+                .field("token", &state.token)
+                .field("over", &state.over)
+                .field("busy", &state.busy)
+                .field("has posts", &state.has_posts())
+                .field("has a commit that waits", &state.commit.is_some())
+                .field("holds the lock", &state.held)
+                .field("broken", &state.broken),
+        };
+        text.finish_non_exhaustive()
+    }
+}
 impl Posted {
     fn has_posts(&self) -> bool {
         self.commit.is_some()

@@ -36,7 +36,7 @@ mod tests {
         context::Context,
         payload::Payload,
         process::{
-            Limits, Setup, poll, supervise,
+            Setup, poll, supervise,
             supervisor::{Plan, Supervisor},
         },
         runner::{ParallelTaskRunner, TaskResult},
@@ -62,17 +62,7 @@ mod tests {
     #[test]
     fn a_panic_of_the_supervisor_ends_begin_and_is_passed_on() {
         let lease = Duration::from_secs(3600);
-        let setup = Setup {
-            workers: 1,
-            threads: 1,
-            order: Order::Lifo,
-            lease,
-            limits: Limits::default(),
-            max_interruptions: 0,
-            max_deaths: 0,
-            start_timeout: lease,
-            prefixed: false,
-        };
+        let setup = Setup::of_a_test(lease);
         let blob = Blob { tasks: Tasks::one(b"a"), ..Blob::default() };
         let broker =
             MemoryBroker::new(lease, Order::Lifo, vec![blob.clone(), blob, Blob::default()]);

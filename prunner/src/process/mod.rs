@@ -13,6 +13,7 @@ mod build;
 mod child;
 mod clock;
 mod death;
+mod dump;
 mod entry;
 mod fuse;
 #[cfg(feature = "testing")]
@@ -124,6 +125,24 @@ pub(crate) struct Setup {
     pub(crate) max_deaths: u32,
     pub(crate) start_timeout: Duration,
     pub(crate) prefixed: bool,
+}
+
+#[cfg(test)]
+impl Setup {
+    /// One worker of one thread, which must not die.
+    fn of_a_test(lease: Duration) -> Self {
+        Self {
+            workers: 1,
+            threads: 1,
+            order: Order::Lifo,
+            lease,
+            limits: Limits::default(),
+            max_interruptions: 0,
+            max_deaths: 0,
+            start_timeout: lease,
+            prefixed: false,
+        }
+    }
 }
 
 /// Runs `begin` here and all tasks on worker processes. An error of the second kind comes with what was

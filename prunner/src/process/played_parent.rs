@@ -18,7 +18,7 @@ use super::{
     wire::{Down, Inbox, Up, Welcome, write_frame},
 };
 use crate::{
-    Context, Key, Labeled, Order, ParallelTaskRunner, TaskResult,
+    Context, Key, Labeled, ParallelTaskRunner, TaskResult,
     broker::{Blob, Commit, Lease, Lock, Tasks, Token, Write},
     codec,
 };
@@ -96,17 +96,7 @@ struct Played {
 impl Played {
     /// A worker that is ready and has asked for leases.
     fn start(lease: Duration, limits: Limits) -> Self {
-        let setup = Setup {
-            workers: 1,
-            threads: 1,
-            order: Order::Lifo,
-            lease,
-            limits,
-            max_interruptions: 0,
-            max_deaths: 0,
-            start_timeout: SILENCE,
-            prefixed: false,
-        };
+        let setup = Setup { limits, ..Setup::of_a_test(lease) };
         let words = (plan(&Program, setup).expect("it can be written").first_words)(0);
         let (socket, theirs) = UnixStream::pair().expect("a pair of sockets");
         let theirs = File::from(OwnedFd::from(theirs));

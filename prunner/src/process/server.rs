@@ -1,6 +1,10 @@
 //! The parent's side of the conversation with its workers, without sockets and processes: frames in,
 //! frames out. It can stand before any broker.
 
+mod line;
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::VecDeque,
     fmt,
@@ -8,16 +12,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use line::{Dying, Line, Place, Seat};
+
 use super::{
-    death::{Blame, Death},
+    death::Death,
+    dump,
     suspects::{Held, Killer, Obituaries, lost},
-    wire::{Down, Up, WireError, write_frame},
+    wire::{Down, Up, WireError},
 };
 use crate::{
-    broker::{
-        Blob, Broker, BrokerError, Commit, DeadLetter, Entry, Lock, Read, Release, Step, Token,
-        Write,
-    },
+    broker::{Broker, BrokerError, Commit, DeadLetter, Entry, Lock, Read, Release, Step, Token},
     codec,
     failure::Failure,
 };
@@ -59,49 +63,6 @@ pub(crate) struct Server {
 pub(crate) struct Policy {
     pub(crate) lease: Duration,
     pub(crate) max_interruptions: u32,
-}
-
-/// A seat of a worker process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
-    line: usize,
-    seat: u16,
-}
-
-/// The line to one worker process.
-struct Line {
-    seats: Vec<Seat>,
-    /// Whether it has asked for a lease yet.
-    asked: bool,
-    /// Frames that are to be sent.
-    out: Vec<u8>,
-    /// Whether it knows that others wait for tasks, and for the lock, and has not committed since.
-    told: (bool, bool),
-    /// Why its worker is about to end, if it has said so.
-    dying: Option<Dying>,
-}
-
-/// What a worker has said of its own end.
-struct Dying {
-    /// The seat whose lease is to blame, if one is.
-    seat: Option<u16>,
-    why: String,
-}
-
-#[derive(Default)]
-struct Seat {
-    /// Its leases; it runs the first.
-    leases: VecDeque<Held>,
-    /// Tokens for leases that it wants and has not got.
-    want: VecDeque<Token>,
-    /// The posts of its next commit, as far as they have come.
-    posts: Vec<Blob>,
-    /// The writes of its next commit, as far as they have come.
-    writes: Vec<Write>,
-    /// A commit that waits for the dict's lock to be free.
-    commit: Option<Commit>,
-    /// A lease that waits for the lock.
-    lock: Option<Token>,
 }
 
 /// Why a worker cannot be talked to any more.
@@ -253,6 +214,11 @@ impl Server {
         self.tell_all(&Down::Done);
     }
 
+    /// Lets all workers say what they are doing.
+    pub(crate) fn ask_for_dumps(&mut self) {
+        self.tell_all(&Down::Dump);
+    }
+
     fn tell_all(&mut self, down: &Down) {
         for line in 0..self.lines.len() {
             self.say(line, down);
@@ -362,7 +328,9 @@ impl Server {
                 Ok(())
             }
             Up::State(text) => {
-                log::warn!("worker process {from}: {text}");
+                dump::print(&format!(
+                    "prunner: worker process {from} says of its state:\n{text}\n"
+                ));
                 Ok(())
             }
         }
@@ -591,49 +559,16 @@ fn log_dead(dead: &[DeadLetter]) {
     }
 }
 
-impl Line {
-    fn leases(&self) -> impl Iterator<Item = &Held> {
-        self.seats.iter().flat_map(|seat| &seat.leases)
-    }
-
-    /// How each lease goes back when the worker has died.
-    ///
-    /// A seat runs the first lease that has not ended; it has not even started those behind it. A suspect
-    /// that runs does so alone, so it is the only one that can be to blame, or can be interrupted. A worker
-    /// that has said which seat it dies of has interrupted the others.
-    fn verdicts(&self, blame: Blame) -> Vec<(&Held, Release)> {
-        let alone = self.leases().find(|lease| lease.is_running_suspect()).map(|lease| lease.token);
-        let mut verdicts = Vec::new();
-        for (number, seat) in self.seats.iter().enumerate() {
-            let running = seat.leases.iter().find(|lease| !lease.ended);
-            let guilty = match &self.dying {
-                Some(dying) => dying.seat.map(usize::from) == Some(number),
-                None => blame == Blame::Tasks,
-            };
-            let named = guilty && self.dying.is_some();
-            let running = running.filter(|lease| named || !lease.is_suspect);
-            let hit = alone.or(running.map(|lease| lease.token));
-            verdicts.extend(seat.leases.iter().map(|lease| match hit == Some(lease.token) {
-                false => (lease, Release::Unstarted),
-                true if guilty => (lease, Release::Crashed),
-                true => (lease, Release::Interrupted),
-            }));
-        }
-        verdicts
-    }
-
-    /// Fails if the frame is too long: a conflict over several values of the dict, each of which came
-    /// in a frame of its own, or a blob that filled one.
-    fn say(&mut self, down: &Down) -> Result<(), WireError> {
-        write_frame(down, &mut self.out)
-    }
-}
-
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("idle", &self.idle).finish_non_exhaustive()
+        f.debug_struct("Server")
+            .field("lines", &self.lines)
+            .field("idle", &self.idle)
+            .field("turn", &self.turn)
+            .field("leasing", &self.leasing)
+            .field("reserve", &self.reserve)
+            .field("ended", &self.ended)
+            .field("judged", &self.judged)
+            .finish_non_exhaustive()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,6 +1,7 @@
 //! The thread that starts worker processes, serves them, and sees to it that none is left.
 
 use std::{
+    fmt::Write as _,
     io::ErrorKind,
     os::fd::AsFd,
     sync::Arc,
@@ -13,6 +14,7 @@ use super::{
     child::{Stage, WorkerProcess},
     clock::{HeardClock, Ticker},
     death::{Death, Kill},
+    dump::{self, Dumps},
     fuse::Fuse,
     oom::OutOfMemory,
     place::Place,
@@ -94,6 +96,8 @@ pub(super) struct Supervisor {
     renewed: Instant,
     /// Whether `begin` has posts that it is too early to publish.
     early: bool,
+    /// When its state is to be printed, if that is switched on.
+    dumps: Option<Dumps>,
     /// Whether Ctrl-C was passed on to what handlers have started.
     interrupted: bool,
 }
@@ -140,6 +144,7 @@ impl Supervisor {
             phase: Phase::Going,
             renewed: Instant::now(),
             early: false,
+            dumps: Dumps::from_environment(),
             interrupted: false,
         }
     }
@@ -151,6 +156,7 @@ impl Supervisor {
             self.start_workers();
             self.poll(&mut poll);
             self.look_at_the_clock();
+            self.dump_if_due();
             self.serve();
         }
         let started = self.places.iter().filter(|place| place.started > 0).count();
@@ -298,11 +304,13 @@ impl Supervisor {
             _ if self.places.iter().any(Place::is_starting) => START_WAIT,
             _ => self.plan.setup.lease / 4,
         };
-        if self.processes().any(|process| process.pidfd().is_none()) {
-            due.min(ASK_AGAIN)
-        } else {
-            due
-        }
+        let asks = self.processes().any(|process| process.pidfd().is_none());
+        let most = match &self.dumps {
+            _ if asks => ASK_AGAIN,
+            Some(_) => Dumps::EVERY,
+            None => return due,
+        };
+        due.min(most)
     }
 
     /// Takes in what a worker says, to the last word if it has died.
@@ -474,6 +482,30 @@ impl Supervisor {
             };
             process.kill(kill);
         }
+    }
+
+    /// Prints what the run is doing, and lets workers say what they are.
+    fn dump_if_due(&mut self) {
+        let ended = self.server.ended();
+        if !self.dumps.as_mut().is_some_and(|dumps| dumps.is_due(ended)) {
+            return;
+        }
+        let mut text = format!(
+            "prunner: the state of the run\n{:?}, failed: {:?}, missing: {:?}, early: {}\n{:#?}\n{:#?}\n{}\n",
+            self.phase,
+            self.failed,
+            self.missing,
+            self.early,
+            self.outside,
+            self.server,
+            self.broker.describe()
+        );
+        let now = self.clock.now();
+        for (number, place) in self.places.iter().enumerate() {
+            let _ = writeln!(text, "worker process {number}: {}", place.describe(now));
+        }
+        dump::print(&text);
+        self.server.ask_for_dumps();
     }
 
     /// Serves those who wait, tells what has changed, sends.

@@ -1,6 +1,6 @@
 //! Tasks whose workers die or are lost: what they are called, and what is said of them when they are dead.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, fmt, time::Duration};
 
 use crate::{
     broker::{Lease, MOST_CRASHES, Token},
@@ -16,6 +16,17 @@ pub(super) struct Held {
     endangered: Option<Endangered>,
     /// Whether all of it was run: its commit has come, and could not be applied yet.
     pub(super) ended: bool,
+}
+
+/// Without the task's data, which may be long.
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held")
+            .field("token", &self.token)
+            .field("is_suspect", &self.is_suspect)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A task that has lost workers.
@@ -117,7 +128,13 @@ impl Obituaries {
 
     fn note(&mut self, lease: &Held, worker: usize, text: String, dead: bool) {
         let Some(Endangered { task, name, .. }) = &lease.endangered else { return };
-        let (label, data) = name.clone().unwrap_or_else(|| ("a task".into(), None));
+        // It may be lost before its worker has said what it is called: an earlier one has, perhaps.
+        let known = self.killers.get(task).map(|killer| {
+            let Failure { label, data, .. } = &killer.failure;
+            (label.clone(), data.clone())
+        });
+        let name = name.clone().or(known);
+        let (label, data) = name.unwrap_or_else(|| ("a task".into(), None));
         let failure = Failure::new(label, data, Cause::text(text), worker);
         if dead {
             log::error!("task died: {failure}");

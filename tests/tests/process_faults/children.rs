@@ -89,6 +89,13 @@ fn what_handlers_start_ends_with_a_worker_that_is_killed() {
     run.well();
 }
 
+#[test]
+fn a_worker_that_does_not_end_is_killed() {
+    let meeting = Meeting::new();
+    let run = going(&meeting.invitation(), [Deed::Linger], |it| it.workers(1));
+    assert_eq!(run.well().dict().get(SUM).map(|sum| sum.0), Some(1));
+}
+
 /// As on threads, where the terminal interrupts all that belongs to the program.
 #[test]
 fn the_first_interrupt_reaches_what_handlers_have_started_and_not_their_workers() {

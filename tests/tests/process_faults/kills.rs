@@ -88,8 +88,8 @@ fn assert_died_alone(report: &Report) {
     assert_eq!(report.failures()[0].label(), "Sleep");
 }
 
-/// A task is not blamed for those who kill its workers. But there is an end to it: the twentieth is the
-/// last that it may have.
+/// A task is not blamed for those who kill its workers. But there is an end to it: the twentieth is the last
+/// that it may have.
 const MOST_KILLS: u64 = 21;
 
 #[test]

@@ -6,6 +6,7 @@ mod hooks;
 mod loops;
 mod nested;
 mod order;
+mod payload;
 mod report;
 mod settings;
 mod travel;
@@ -40,6 +41,8 @@ prunner::worker_test!(
     Travelling<order::Layers>,
     Travelling<order::Posts>,
     Travelling<order::Ranks>,
+    Travelling<payload::Carries>,
+    Travelling<payload::Weighs>,
     Travelling<report::Steps>,
     Travelling<report::Works>,
     Travelling<report::Together>,

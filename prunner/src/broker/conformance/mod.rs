@@ -25,11 +25,22 @@
 //!     fn advance(&self, by: Duration) { self.clock.advance(by) }
 //! }
 //!
-//! conformance::leases::late_commits_do_nothing(&|first| {
+//! let make: conformance::Make<'_> = &|first| {
 //!     let clock = Arc::new(TestClock::default());
 //!     let broker = MemoryBroker::new(LEASE, Order::Lifo, first).with_clock(clock.clone());
 //!     Box::new(InMemory { broker: Arc::new(broker), clock })
-//! });
+//! };
+//! // One case, those that are about the lock, and all.
+//! conformance::leases::late_commits_do_nothing(make);
+//! let of_the_lock = conformance::CASES.iter().filter(|(name, _)| name.starts_with("the_lock"));
+//! for &(name, case) in of_the_lock {
+//!     let case: conformance::Case = case;
+//!     println!("{name}");
+//!     case(make);
+//! }
+//! # if false {
+//! conformance::check(make);
+//! # }
 //! ```
 
 pub mod commits;

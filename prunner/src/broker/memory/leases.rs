@@ -1,6 +1,6 @@
 //! The leases that are out, and how long they last.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, fmt, time::Duration};
 
 use crate::broker::{Blob, Token};
 
@@ -23,6 +23,15 @@ struct Held {
     expires: Duration,
     /// The number of the lease: those that expire together come back in the order they were taken.
     number: u64,
+}
+
+/// Each with the time that it lasts, for [`describe`](crate::broker::Broker::describe).
+impl fmt::Debug for Leases {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lasts = |held: &Held| held.expires.saturating_sub(self.now);
+        let held = self.held.iter().map(|(token, held)| (token, (&held.blob, lasts(held))));
+        f.debug_map().entries(held).finish()
+    }
 }
 
 impl Leases {

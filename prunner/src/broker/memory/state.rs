@@ -270,6 +270,11 @@ impl State {
         }
     }
 
+    pub(super) fn describe(&self) -> String {
+        let Self { waiting, leases, dict, .. } = self;
+        format!("{:?}\nwaiting: {waiting:?}\nlock: {dict:?}\nleases: {leases:#?}\n", self.watched())
+    }
+
     pub(super) fn outcome(&self) -> Outcome {
         let tasks =
             self.queue.iter().chain(self.leases.blobs()).map(|blob| blob.tasks.len() as u64);

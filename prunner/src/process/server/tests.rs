@@ -3,9 +3,9 @@
 use super::*;
 use crate::{
     Order,
-    broker::{Encoded, Lease, MOST_INTERRUPTIONS, MemoryBroker, Read, Tasks, Watched, Write},
+    broker::{Blob, Encoded, Lease, MOST_INTERRUPTIONS, MemoryBroker, Read, Tasks, Watched, Write},
     codec::Bytes,
-    process::wire::Inbox,
+    process::{death::Blame, wire::Inbox},
 };
 
 fn blob(task: &[u8]) -> Blob {
@@ -207,6 +207,25 @@ fn posts_belong_to_the_next_commit_of_their_seat_or_to_nothing() {
     server.wants(0, 1, &[12, 13]);
     server.is_over();
     assert_eq!(leased(&server.told(0)), [b"p", b"q", b"s", b"b"], "all but r");
+}
+
+/// It may be stopped; then the others go on without it.
+#[test]
+fn the_turn_of_a_worker_that_does_not_come_again_ends() {
+    let (mut server, broker) = server(2, &[b"a", b"b"]);
+    server.wants(0, 0, &[1]);
+    server.wants(1, 0, &[2]);
+    server.is_over();
+    server.delivers(0, 0, Commit { writes: vec![write(4)], ..Commit::new(Token(1)) });
+    server.delivers(1, 0, Commit { writes: vec![write(0)], ..Commit::new(Token(2)) });
+    assert!(server.is_in_turn(), "another commit comes first");
+    let started = Instant::now();
+    while broker.outcome().expect("memory does not fail").entries.is_empty() {
+        assert!(started.elapsed() < Duration::from_secs(60), "the turn does not end");
+        server.is_over();
+    }
+    assert!(!server.is_in_turn());
+    assert_eq!(server.told(1).last(), Some(&Down::Committed { seat: 0, token: Token(2) }));
 }
 
 #[test]
@@ -506,6 +525,22 @@ fn a_task_whose_workers_are_killed_each_time_is_dead_in_the_end() {
     let expected =
         "unlucky: its workers were killed from outside or lost their lease 21 times: it was killed";
     assert_eq!(killers[0].failure.to_string(), expected);
+}
+
+#[test]
+fn a_task_that_is_lost_before_it_begins_is_called_what_it_was_called_before() {
+    let (mut server, _) = server(1, &[b"a"]);
+    for attempt in 0..=MOST_INTERRUPTIONS {
+        next_lease(&mut server, u128::from(attempt));
+        if attempt == 3 {
+            let label = "known".to_string();
+            server.says(0, Up::Suspect { token: Token(attempt.into()), label, data: None });
+        }
+        server.close(0, &kill()).expect("memory does not fail");
+        server.open(0, 2);
+    }
+    let killers = server.into_killers();
+    assert_eq!((killers[0].failure.label(), killers[0].dead), ("known", 1));
 }
 
 /// A suspect is judged before another one is tried, and ordinary tasks come before both.
