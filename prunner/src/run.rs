@@ -45,7 +45,7 @@ pub struct Runner<R> {
     /// The engine of worker processes, if they are wanted: only then must the runner be able to travel.
     processes: Option<RunOnProcesses<R>>,
     threads: Option<usize>,
-    lease: Duration,
+    lease: Option<Duration>,
     limits: Limits,
     prefixed: bool,
     #[cfg(feature = "ctrlc")]
@@ -75,7 +75,7 @@ impl<R: ParallelTaskRunner> Runner<R> {
             tolerate_dead: false,
             processes: None,
             threads: None,
-            lease: LEASE,
+            lease: None,
             limits: Limits::default(),
             prefixed: false,
             #[cfg(feature = "ctrlc")]
@@ -120,7 +120,7 @@ impl<R: ParallelTaskRunner> Runner<R> {
     /// Whether queues may rely on `membarrier(2)`, which is faster; they do, where it works.
     ///
     /// Where it does not (it is Linux's, and some sandboxes forbid it) another queue is used in any
-    /// case. Switching it off is for tests and comparisons.
+    /// case. Switching it off is for tests and comparisons, on threads alone.
     pub fn membarrier(mut self, allow: bool) -> Self {
         self.membarrier = allow;
         self
@@ -179,7 +179,7 @@ impl<R: ParallelTaskRunner> Runner<R> {
     /// running worker renews its leases by itself, however long its handlers take. Only for
     /// [processes](Runner::processes).
     pub fn lease(mut self, time: Duration) -> Self {
-        self.lease = time;
+        self.lease = Some(time);
         self
     }
 
@@ -278,6 +278,7 @@ impl<R: ParallelTaskRunner> Runner<R> {
                 ("max_memory", self.limits.memory.is_some()),
                 ("max_cpu_time", self.limits.cpu.is_some()),
                 ("max_task_time", self.limits.task.is_some()),
+                ("lease", self.lease.is_some()),
                 ("prefix_output", self.prefixed),
             ];
             return match only.iter().find(|(_, set)| *set) {
@@ -286,6 +287,11 @@ impl<R: ParallelTaskRunner> Runner<R> {
                     "{what} is for worker processes: call processes(), too, or leave it out"
                 ))),
             };
+        }
+        if !self.membarrier {
+            return Err(Error::config(
+                "membarrier(false) is for threads: leave it out where processes() is called",
+            ));
         }
         let threads = self.threads.unwrap_or(1);
         if threads == 0 {
@@ -298,11 +304,11 @@ impl<R: ParallelTaskRunner> Runner<R> {
                  in all"
             )));
         }
-        if self.lease < SHORTEST_LEASE {
+        let lease = self.lease.unwrap_or(LEASE);
+        if lease < SHORTEST_LEASE {
             return Err(Error::config(format!(
-                "a lease of {:?} is too short: at least {SHORTEST_LEASE:?}, else healthy workers lose \
-                 theirs",
-                self.lease
+                "a lease of {lease:?} is too short: at least {SHORTEST_LEASE:?}, else healthy workers \
+                 lose theirs"
             )));
         }
         u16::try_from(threads).map_err(|_| Error::config(format!("{threads} threads are too many")))
@@ -313,7 +319,7 @@ impl<R: ParallelTaskRunner> Runner<R> {
             workers,
             threads,
             order: self.order,
-            lease: self.lease,
+            lease: self.lease.unwrap_or(LEASE),
             limits: self.limits,
             prefixed: self.prefixed,
         }

@@ -31,6 +31,13 @@ fn what_is_for_processes_is_refused_on_threads() {
     assert_refused(|it| it.max_cpu_time(Duration::from_secs(1)), "max_cpu_time is for worker");
     assert_refused(|it| it.max_task_time(Duration::from_secs(1)), "max_task_time is for worker");
     assert_refused(|it| it.prefix_output(true), "prefix_output is for worker processes");
+    assert_refused(|it| it.lease(Duration::from_secs(1)), "lease is for worker processes");
+}
+
+#[test]
+fn what_is_for_threads_is_refused_on_processes() {
+    assert_refused(|it| it.processes().membarrier(false), "membarrier(false) is for threads");
+    assert_refused(|it| it.membarrier(false).processes(), "membarrier(false) is for threads");
 }
 
 #[test]
