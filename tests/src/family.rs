@@ -126,6 +126,20 @@ pub fn members(session: u32) -> Vec<u32> {
         .collect()
 }
 
+/// Sends a signal to each process of a session.
+pub fn signal_all(session: u32, signal: libc::c_int) {
+    let alive = |&pid: &u32| Worker::open(pid, |it| it.session == session);
+    members(session).iter().filter_map(alive).for_each(|member| _ = member.signal(signal));
+}
+
+/// Kills the processes of a session, also those that they start meanwhile.
+pub fn kill_all(session: u32) {
+    while !members(session).is_empty() {
+        signal_all(session, libc::SIGKILL);
+        std::thread::yield_now();
+    }
+}
+
 /// Waits until no process of a session is left; returns how long that took.
 ///
 /// # Panics
