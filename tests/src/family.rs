@@ -77,6 +77,11 @@ impl Worker {
         pids.into_iter().filter_map(|pid| Self::open(pid, |it| it.parent == parent)).collect()
     }
 
+    /// The process of that number, if it belongs to the session and is alive.
+    pub fn member(pid: u32, session: u32) -> Option<Self> {
+        Self::open(pid, |it| it.session == session)
+    }
+
     /// The process behind a number, if it is the right one and alive.
     fn open(pid: u32, is_right: impl Fn(&Stat) -> bool) -> Option<Self> {
         // SAFETY: pidfd_open(2) takes two integers.

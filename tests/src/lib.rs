@@ -23,4 +23,5 @@ pub mod stall;
 pub mod sum_up;
 pub mod travelling;
 pub mod tree;
+pub mod verdict;
 pub mod watchdog;

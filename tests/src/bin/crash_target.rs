@@ -13,6 +13,7 @@ use std::{
     process::ExitCode,
     str::FromStr,
     sync::OnceLock,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -92,6 +93,8 @@ struct Target {
     fault: Option<Fault>,
     /// A directory for the faults.
     scratch: PathBuf,
+    /// How long a few tasks take, in milliseconds.
+    long: u64,
     /// Where handlers note what they do, if they do.
     log: Option<PathBuf>,
 }
@@ -174,6 +177,18 @@ impl Target {
         truth.finished += 1;
         truth.add(&Step::Init(0..0));
         truth
+    }
+
+    /// Takes its time if it is one of the few that do. A pause of the process adds to it: it is no work.
+    fn dawdle(&self, step: &Step) {
+        let dawdles = match *step {
+            Step::SumUp { number, twin } => !twin && (number == self.size / 2 || number == 7),
+            Step::Node { seed, .. } => seed == Random::new(self.seed).draw(),
+            _ => false,
+        };
+        if dawdles {
+            (0..self.long / 5).for_each(|_| thread::sleep(Duration::from_millis(5)));
+        }
     }
 
     /// Notes what is done for a task.
@@ -307,6 +322,7 @@ impl Target {
                     self.update(number, cx);
                     self.note(Deed::Effect, step);
                 }
+                self.dawdle(step);
                 work(self.seed ^ (number << 1) ^ u64::from(twin));
             }
             Step::Fail(number) => {
@@ -328,6 +344,7 @@ impl Target {
                 let (value, children) = plan(seed, height);
                 cx.post_all(children.into_iter().map(|(seed, height)| Step::Node { seed, height }));
                 work(seed);
+                self.dawdle(step);
                 self.update(value, cx);
                 self.note(Deed::Effect, step);
             }
@@ -414,6 +431,7 @@ fn target() -> Target {
         seed: flag("--seed").unwrap_or(1),
         fault: fault(),
         scratch: flag("--scratch").unwrap_or_default(),
+        long: flag("--long").unwrap_or(0),
         log: flag("--log"),
     }
 }

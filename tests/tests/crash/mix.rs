@@ -124,11 +124,13 @@ impl Play {
     fn new(mut random: Random, log: PathBuf) -> Self {
         let leases = [100, 200, 300, 500, 1000, 3000, 10_000];
         let lease = leases[random.below(leases.len() as u64) as usize];
+        let long = [0, 0, 50, 4 * lease.min(1000)][random.below(4) as usize];
         let scene = Scene {
-            workers: 1 + random.below(8),
-            threads: 1 + random.below(4),
-            lease,
-            size: 2000 + random.below(10_000),
+            workers: times("PRUNNER_CRASH_WORKERS", 1 + random.below(8)),
+            threads: times("PRUNNER_CRASH_THREADS", 1 + random.below(4)),
+            lease: times("PRUNNER_CRASH_LEASE", lease),
+            size: 4000 + random.below(16_000),
+            long,
             log: Some(log),
             ..Scene::random(&mut random)
         };

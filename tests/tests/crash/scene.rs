@@ -22,6 +22,8 @@ pub(crate) struct Scene {
     pub(crate) prefix: bool,
     pub(crate) oldest_first: bool,
     pub(crate) fault: Option<(&'static str, PathBuf)>,
+    /// How long a few of its tasks take, in milliseconds.
+    pub(crate) long: u64,
     /// Where handlers note what they do.
     pub(crate) log: Option<PathBuf>,
 }
@@ -39,6 +41,7 @@ impl Scene {
             prefix: random.one_in(4),
             oldest_first: random.one_in(2),
             fault: None,
+            long: 0,
             log: None,
         }
     }
@@ -52,6 +55,7 @@ impl Scene {
             ("--size", self.size),
             ("--seed", self.seed),
             ("--lease", self.lease),
+            ("--long", self.long),
         ];
         for (flag, number) in numbers {
             command.args([flag, &number.to_string()]);
