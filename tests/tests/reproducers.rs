@@ -58,7 +58,7 @@ fn long() -> Option<u64> {
 
 fn settings(engines: &[Engine], least: usize) -> Vec<Setting> {
     let (workers, threads): (&[usize], &[usize]) = match long() {
-        Some(_) => (&[1, 2, 8][..], &[4]),
+        Some(_) => (&[1, 2, 8], &[4]),
         None => (&[1, 2, 8], &[1, 4]),
     };
     let mut settings = Vec::new();
@@ -99,9 +99,8 @@ impl Scene {
         Self { program, name, limit: LIMIT, drive: watch }
     }
 
-    /// Plays it under each setting, beside each other unless it is a long test.
-    #[track_caller]
-    fn play(&self, settings: Vec<Setting>) {
+    /// Plays it under each setting, beside each other unless it is a long test. Returns what went wrong.
+    fn play(&self, settings: Vec<Setting>) -> Vec<String> {
         let wrong: Vec<String> = match long() {
             Some(runs) => {
                 let _busy = Busy::as_wished();
@@ -116,7 +115,7 @@ impl Scene {
                     .collect()
             }),
         };
-        assert!(wrong.is_empty(), "{}: {} wrong:\n{}", self.name, wrong.len(), wrong.join("\n"));
+        wrong.into_iter().map(|wrong| format!("{}: {wrong}", self.name)).collect()
     }
 
     /// Plays it so many times one after the other, and prints a line of the table.
@@ -191,16 +190,23 @@ fn file() -> PathBuf {
 /// Scenes are played one after the other: each starts dozens of processes.
 static ONE: Mutex<()> = Mutex::new(());
 
+#[track_caller]
 fn play(program: &'static str, names: &[&'static str], engines: &[Engine]) {
+    play_all(names.iter().map(|name| Scene::new(program, name)), || settings(engines, 1));
+}
+
+#[track_caller]
+fn play_all(scenes: impl IntoIterator<Item = Scene>, settings: impl Fn() -> Vec<Setting>) {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    names.iter().for_each(|name| Scene::new(program, name).play(settings(engines, 1)));
+    let wrong: Vec<_> = scenes.into_iter().flat_map(|scene| scene.play(settings())).collect();
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 /// Handlers on processes only, with a test that drives the run.
+#[track_caller]
 fn drive(name: &'static str, least_workers: usize, drive: Drive) {
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let scene = Scene { drive, ..Scene::new(FAULTS, name) };
-    scene.play(settings(PROCESSES, least_workers));
+    play_all([scene], || settings(PROCESSES, least_workers));
 }
 
 #[test]
@@ -307,9 +313,8 @@ fn the_wait_for_the_lock_is_no_time_of_the_handler() {
 /// The lease is 30 s: who looks at the clock a few times a lease is too late.
 #[test]
 fn a_handler_that_overruns_is_dead_in_time_and_the_limit_is_named() {
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let scene = Scene { limit: Duration::from_secs(9), ..Scene::new(FAULTS, "overrun") };
-    scene.play(settings(PROCESSES, 1));
+    play_all([scene], || settings(PROCESSES, 1));
 }
 
 /// A program that is paused as a whole, say by a container, loses nothing.

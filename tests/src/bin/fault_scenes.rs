@@ -335,7 +335,8 @@ fn set(scene: &str, runner: Runner<Beset>) -> Runner<Beset> {
         _ if Code::named(scene).is_some() => runner.lease(LEASE),
         "crashing batch" => runner.tolerate_dead(true),
         "frozen" | "expired" => runner.lease(LEASE),
-        "lock queue" => runner.max_task_time(LOCK_LIMIT),
+        // The limit is looked at a few times a lease.
+        "lock queue" => runner.max_task_time(LOCK_LIMIT).lease(Duration::from_secs(1)),
         "overrun" => {
             runner.max_task_time(Duration::from_millis(300)).lease(Duration::from_secs(30))
         }

@@ -246,6 +246,9 @@ impl ParallelTaskRunner for Panicking {
 mod caught {
     use super::*;
 
+    /// Posts after it.
+    const AFTER: u64 = 200;
+
     static MADE: AtomicU64 = AtomicU64::new(0);
     static DROPPED: AtomicU64 = AtomicU64::new(0);
 
@@ -266,20 +269,23 @@ mod caught {
         }
     }
 
-    struct Catches;
+    /// Posts so many before the merge that panics: one of these numbers fills the queue.
+    struct Catches(u64);
 
     impl ParallelTaskRunner for Catches {
         type Task = Counted;
 
         fn begin(&self, cx: &mut Context<'_, Counted>) -> TaskResult {
-            for value in 0..500 {
-                if value % 3 == 2 {
-                    cx.merge(SMALL, Sum(200));
-                }
-                // The place in the queue is taken when the merge panics.
-                let _ = catch_unwind(AssertUnwindSafe(|| cx.post(Counted::new(value))));
+            (0..self.0).for_each(|value| cx.post(Counted::new(value)));
+            cx.merge(SMALL, Sum(200));
+            cx.post(Counted::new(0));
+            // It panics here, or when the next task is posted, or when `begin` has returned.
+            for _ in 0..2 {
+                let merge = || cx.merge(SMALL, Sum(200));
+                let _ = catch_unwind(AssertUnwindSafe(merge));
+                let _ = catch_unwind(AssertUnwindSafe(|| cx.post(Counted::new(1))));
             }
-            (0..2000).for_each(|value| cx.post(Counted::new(value)));
+            (0..AFTER).for_each(|value| cx.post(Counted::new(value)));
             Ok(())
         }
 
@@ -291,13 +297,20 @@ mod caught {
 
     pub(super) fn play(call: &Call) -> Result<(), String> {
         let biased = call.engine == Engine::Biased;
-        let result = Runner::new(Catches).workers(call.workers).membarrier(biased).start();
-        let (made, dropped) = (MADE.load(Ordering::Relaxed), DROPPED.load(Ordering::Relaxed));
-        check("dropped", dropped, made)?;
-        match result {
-            Err(error) if !error.is_dict() && !error.is_begin() => Err(error.to_string()),
-            _ => check("made at least", made >= 2000, true),
+        for before in 0..70 {
+            let catches = Catches(before);
+            let result = Runner::new(catches).workers(call.workers).membarrier(biased).start();
+            let (made, dropped) = (MADE.load(Ordering::Relaxed), DROPPED.load(Ordering::Relaxed));
+            check("dropped", dropped, made)?;
+            check("made", made >= AFTER * (before + 1), true)?;
+            if let Err(error) = result
+                && !error.is_dict()
+                && !error.is_begin()
+            {
+                return Err(error.to_string());
+            }
         }
+        Ok(())
     }
 }
 
@@ -308,7 +321,9 @@ fn main() -> ExitCode {
         return tell(caught::play(&call));
     }
     let quirk = Quirk::named(&call.scene).unwrap_or_else(|| panic!("no scene {}", call.scene));
-    let panicking = || Panicking { quirk, from_begin: call.scene == "serialize in begin" };
+    // What a task posts is mostly run where it was posted, and not read before.
+    let from_begin = matches!(&*call.scene, "serialize in begin" | "deserialize");
+    let panicking = || Panicking { quirk, from_begin };
     let result = call.runner(panicking()).start();
     tell(panicking().judge(&result))
 }
