@@ -183,12 +183,15 @@ impl Play {
     fn usual(&mut self) {
         let most = 3 + self.random.below(12);
         let pace = Duration::from_millis([5, 20, 60, 150][self.random.below(4) as usize]);
+        // Now and then the same fault again and again.
+        let only = self.random.one_in(3).then(|| self.random.below(USUAL.len() as u64) as usize);
         for _ in 0..most {
             self.a_moment(pace);
             if self.process.has_ended() {
                 break;
             }
-            let fault = USUAL[self.random.below(USUAL.len() as u64) as usize];
+            let any = self.random.below(USUAL.len() as u64) as usize;
+            let fault = USUAL[only.unwrap_or(any)];
             if self.may(fault) && self.deliver(fault) {
                 self.delivered.push((self.begun.elapsed(), fault));
             }
@@ -306,6 +309,9 @@ fn faults_of_all_kinds_leave_the_answer_exact() {
         if let Err(why) = Play::new(random, log.clone()).play(&mut figures) {
             println!("run {number} of seed {seed}: {}", shorten(&why));
             wrong.push((number, why));
+        }
+        if (number + 1 - first).is_multiple_of(50) {
+            println!("{figures}");
         }
     }
     let _ = fs::remove_file(&log);
