@@ -4,9 +4,28 @@ use std::{any::Any, cell::Cell, fmt, panic, sync::Once, thread};
 
 use serde::{Deserialize, Serialize};
 
-use crate::runner::TaskError;
+use crate::{
+    runner::TaskError,
+    task::{Labeled, data_text},
+};
 
 /// How a task died: what it was and what went wrong.
+///
+/// ```
+/// use prunner::{MessageLoop, Runner, post_task};
+///
+/// fn divide(a: u32, b: u32) {
+///     println!("{}", a / b);
+/// }
+///
+/// let begin = || post_task(divide, (1, 0));
+/// let error = Runner::new(MessageLoop::new(begin, || ())).workers(1).start().unwrap_err();
+/// let failure = &error.report().expect("there was a run").failures()[0];
+/// assert_eq!(failure.data(), Some("(1, 0)"));
+/// assert_eq!(failure.message(), "attempt to divide by zero");
+/// assert!(failure.is_panic() && failure.place().is_some());
+/// println!("{} on worker {}", failure.label(), failure.worker());
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Failure {
     pub(crate) label: String,
@@ -23,6 +42,14 @@ impl Failure {
         worker: usize,
     ) -> Self {
         Self { label: label.into(), data, cause, worker }
+    }
+
+    /// How `task` died. Its label and its data are the program's and may panic, too.
+    pub(crate) fn of(task: &impl Labeled, cause: Cause, worker: usize) -> Self {
+        let label = unless_it_panics(|| task.label().to_string());
+        let label = label.unwrap_or_else(|| "a task without a label".to_string());
+        let data = unless_it_panics(|| data_text(task)).flatten();
+        Self::new(label, data, cause, worker)
     }
 
     /// The label of the task.
@@ -118,8 +145,15 @@ impl Cause {
 }
 
 impl From<TaskError> for Cause {
+    /// What the error says. Its text and its destructor are the program's: a panic of the first is told
+    /// instead, and one of the second must not come while the first unwinds.
     fn from(error: TaskError) -> Self {
-        Self { message: error.to_string(), panicked: false, place: None }
+        let text = panic::catch_unwind(panic::AssertUnwindSafe(|| error.to_string()));
+        drop_quietly(error);
+        match text {
+            Ok(message) => Self { message, panicked: false, place: None },
+            Err(payload) => Self::panic(payload),
+        }
     }
 }
 
@@ -130,11 +164,18 @@ fn text_of(payload: &(dyn Any + Send)) -> String {
     text.unwrap_or("with a value that is not a text").to_string()
 }
 
+/// What `f` returns, which is code of the program, unless it panics.
+pub(crate) fn unless_it_panics<O>(f: impl FnOnce() -> O) -> Option<O> {
+    panic::catch_unwind(panic::AssertUnwindSafe(f)).map_err(drop_quietly).ok()
+}
+
 /// Drops a value of the program's whose destructor may panic, where a panic cannot be let through.
 pub(crate) fn drop_quietly<T>(value: T) {
     let dropped = panic::catch_unwind(panic::AssertUnwindSafe(|| drop(value)));
     if let Err(payload) = dropped {
-        log::error!("a destructor panicked: {}", Cause::panic_of_panic(payload));
+        // Also where nothing is logged: the payload must not be dropped.
+        let text = Cause::panic_of_panic(payload);
+        log::error!("a destructor panicked: {text}");
     }
 }
 

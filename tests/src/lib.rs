@@ -18,10 +18,12 @@ pub mod process;
 pub mod program;
 pub mod random;
 pub mod scale;
+pub mod scratch;
 pub mod setting;
 pub mod stall;
 pub mod sum_up;
 pub mod travelling;
 pub mod tree;
 pub mod verdict;
+#[path = "../../prunner/src/watchdog/mod.rs"]
 pub mod watchdog;

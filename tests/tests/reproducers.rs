@@ -26,7 +26,11 @@ use prunner_tests::{
     scale::times,
     stall::Alarm,
     verdict::{AS_PROMISED, Engine},
+    watchdog::Watchdog,
 };
+
+// A test plays a scene under several settings, and each play has a limit of its own.
+prunner_tests::watched!(300);
 
 const PANICS: &str = env!("CARGO_BIN_EXE_panic_scenes");
 const FAULTS: &str = env!("CARGO_BIN_EXE_fault_scenes");
@@ -120,12 +124,14 @@ impl Scene {
 
     /// Plays it so many times one after the other, and prints a line of the table.
     fn play_often(&self, setting: Setting, runs: u64) -> Vec<String> {
+        let watchdog = Watchdog::after(4 * LIMIT, "a scene that is played often");
         let (mut wrong, mut longest) = (Vec::new(), Duration::ZERO);
         for _ in 0..runs {
             let start = Instant::now();
             let played = thread::scope(|scope| {
                 scope.spawn(|| self.play_once(setting).err()).join().unwrap_or_else(|_| panicked())
             });
+            watchdog.progress();
             wrong.extend(played);
             longest = longest.max(start.elapsed());
         }

@@ -16,6 +16,7 @@ use prunner_tests::{
     random::Random,
     scale::times,
     stall::Alarm,
+    watchdog::Watchdog,
 };
 
 use super::scene::Scene;
@@ -300,6 +301,8 @@ fn faults_of_all_kinds_leave_the_answer_exact() {
     let seed = times("PRUNNER_CRASH_SEED", 1);
     let log =
         PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("mix-{}", std::process::id()));
+    // Each run has a limit of its own.
+    let watchdog = Watchdog::after(Duration::from_secs(300), "a run with faults of all kinds");
     let _busy = Busy::as_wished();
     let (mut figures, mut wrong) = (Figures::default(), Vec::new());
     println!("seed {seed}, {runs} runs from number {first} on");
@@ -310,6 +313,7 @@ fn faults_of_all_kinds_leave_the_answer_exact() {
             println!("run {number} of seed {seed}: {}", shorten(&why));
             wrong.push((number, why));
         }
+        watchdog.progress();
         if (number + 1 - first).is_multiple_of(50) {
             println!("{figures}");
         }
