@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use crate::family::{kill_all, members, signal_all};
+use crate::family::{Worker, kill_all, members};
 
 /// A limit for a program that leads a session. When it is over, the processes of that session are
 /// described and killed, so that whoever waits for the program sees its end.
@@ -44,7 +44,7 @@ impl Alarm {
 }
 
 /// The processes of a session: what /proc knows of each thread; with `PRUNNER_DUMP` set also what a
-/// debugger sees, and what prunner itself says when it is asked by SIGQUIT.
+/// debugger sees, and what prunner itself says when its parent process is asked by SIGQUIT.
 pub fn describe(session: u32) -> String {
     let mut text = String::new();
     let members = members(session);
@@ -55,9 +55,11 @@ pub fn describe(session: u32) -> String {
         for pid in &members {
             text += &stacks(*pid);
         }
-        // It prints its state to its own standard error.
-        signal_all(session, libc::SIGQUIT);
-        thread::sleep(Duration::from_millis(500));
+        // It prints its state, and that of its workers, to its own standard error.
+        if let Some(parent) = Worker::member(session, session) {
+            parent.signal(libc::SIGQUIT);
+        }
+        thread::sleep(Duration::from_secs(2));
     }
     text
 }

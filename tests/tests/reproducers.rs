@@ -251,7 +251,7 @@ fn a_panic_in_display_is_the_reason_of_the_failure() {
 }
 
 #[test]
-fn a_panic_in_the_drop_of_a_task_changes_nothing() {
+fn a_panic_in_the_drop_of_a_task_makes_it_dead() {
     play(PANICS, &["drop"], ALL);
 }
 
