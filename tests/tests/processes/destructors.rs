@@ -26,7 +26,7 @@ impl Drop for Fragile {
     }
 }
 
-handler!(Drops: Fragile, |&Fragile(ref number), cx| {
+handler!(Drops: Fragile, |Fragile(number), cx| {
     cx.merge(RAN, Sum(1));
     if *number < 70 {
         // No multiple of seven.
