@@ -32,6 +32,7 @@ mod signal;
 mod sync;
 mod task;
 mod task_fn;
+mod text;
 mod worker_test;
 
 pub use call::Call;

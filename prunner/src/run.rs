@@ -230,7 +230,7 @@ impl<R: ParallelTaskRunner> Runner<R> {
         let broken = finished.broken.take();
         let mut report = Report::new(finished, start.elapsed(), workers);
         if let Err(cause) = begin {
-            return Err(Error::of_run(Kind::Begin(cause.to_string()), report));
+            return Err(Error::of_run(Kind::Begin(cause), report));
         }
         if let Some(kind) = failed.or(broken.map(Kind::Dict)) {
             return Err(Error::of_run(kind, report));
@@ -325,8 +325,8 @@ impl<R: ParallelTaskRunner> Runner<R> {
     ) -> Result<Report, Error> {
         let dead = report.ledger().dead > 0;
         let kind = match end {
-            end if interrupted => Kind::Interrupted(end.err().map(|cause| cause.to_string())),
-            Err(cause) => Kind::End(cause.to_string()),
+            end if interrupted => Kind::Interrupted(end.err()),
+            Err(cause) => Kind::End(cause),
             Ok(()) if dead && !self.tolerate_dead => Kind::Dead,
             Ok(()) => return Ok(report),
         };

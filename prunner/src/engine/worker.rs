@@ -16,10 +16,9 @@ use super::{
 use crate::{
     context::Context,
     effects::{Effects, Publish},
-    failure::{Cause, Failure, PanicWatch, drop_quietly},
+    failure::{Cause, Failure, PanicWatch, drop_quietly, guarded},
     runner::ParallelTaskRunner,
     sync::BarrierPair as _,
-    task::{Labeled, data_text},
 };
 
 /// One worker, on the thread that it runs on.
@@ -165,22 +164,14 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
     /// None of the task's effects become true; it is over.
     #[cold]
     fn die(&mut self, cause: Cause) {
-        // A panic has skipped the second look at the clock. All of this asks the program for the label,
-        // which may panic, too.
-        let counted = catch_unwind(AssertUnwindSafe(|| self.measured()));
+        // A panic has skipped the second look at the clock. This asks the program for the label, which may
+        // panic, too.
+        let _ = guarded(|| self.measured());
         let Some(task) = self.hand.take() else { return };
         self.effects.discard();
-        let label = catch_unwind(AssertUnwindSafe(|| {
-            self.tally.died(&task);
-            task.label().to_string()
-        }));
-        let label = counted.and(label).unwrap_or_else(|_| "a task without a label".to_string());
+        let _ = guarded(|| self.tally.died(&task));
         let PostOffice { crew, me, .. } = self.post_office;
-        // A program's `Debug` may panic, too.
-        let data = catch_unwind(AssertUnwindSafe(|| data_text(&task))).ok().flatten();
-        let failure = Failure { label, data, cause, worker: me };
-        log::error!("task died on worker {me}: {failure}");
-        crew.failures.lock().add(failure);
+        crew.failures.add(Failure::of(&task, cause, me));
         self.effects.merges.end_attempt();
         self.post_office.desk.counts.count_dead();
         drop_quietly(task);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{broker::LabelCount, engine::Times, task::Labeled};
+use crate::{broker::LabelCount, engine::Times, task::Labeled, text};
 
 /// Counts and times by label.
 ///
@@ -76,7 +76,7 @@ impl Counts {
         let id = task.label_id();
         if self.rows.get(self.last).is_none_or(|row| row.id != id) {
             let at = self.rows.iter().position(|row| row.id == id);
-            self.last = at.unwrap_or_else(|| self.add(id, task.label().to_string()));
+            self.last = at.unwrap_or_else(|| self.add(id, text::label(task.label())));
         }
         &mut self.rows[self.last]
     }

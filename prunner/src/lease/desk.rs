@@ -408,7 +408,6 @@ impl<T> State<T> {
     /// The running task could not even be counted.
     #[cold]
     pub(super) fn die_nameless(&mut self, failure: &Failure) {
-        log::debug!("task died: {failure}");
         let task = self.running_bytes().map(<[u8]>::to_vec).unwrap_or_default();
         self.counts.dead_on_arrival(failure.label());
         self.bury(task, failure);
@@ -438,7 +437,6 @@ impl<T> State<T> {
     /// A task whose bytes do not say what it is.
     fn die_unread(&mut self, task: Vec<u8>, why: &str) {
         let failure = Failure::new("a task that cannot be read", None, Cause::text(why), 0);
-        log::debug!("task died: {failure}");
         self.counts.dead_on_arrival(failure.label());
         self.bury(task, &failure);
         self.ended += 1;
@@ -552,7 +550,6 @@ impl<T: Labeled + Serialize + DeserializeOwned> Desk<T> {
     #[cold]
     fn die_unsent(&self, state: &mut State<T>, task: T, why: &str) {
         let failure = failed(&task, Cause::text(why), self.worker);
-        log::debug!("task died on worker {}: {failure}", self.worker);
         state.counts.dead_on_arrival(failure.label());
         state.bury(Vec::new(), &failure);
         state.ended += 1;

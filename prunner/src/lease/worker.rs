@@ -26,7 +26,7 @@ use crate::{
     failure::{Cause, Failure, PanicWatch, drop_quietly},
     runner::ParallelTaskRunner,
     sync::Barrier,
-    task::{Labeled, data_text},
+    task::Labeled,
 };
 
 /// How long a worker runs a lease and its descendants before it commits.
@@ -204,7 +204,6 @@ where
             dict.forget();
         }
         let failure = failed(task, cause, self.office.desk.worker);
-        log::debug!("task died on worker {}: {failure}", self.office.desk.worker);
         state.die_running(&failure);
     }
 
@@ -282,12 +281,9 @@ impl Slice {
     }
 }
 
-/// How `task` failed. Its label and its data are the program's and may panic, too.
+/// How `task` failed.
 pub(crate) fn failed(task: &impl Labeled, cause: Cause, worker: usize) -> Failure {
-    let label = catch_unwind(AssertUnwindSafe(|| task.label().to_string()));
-    let data = catch_unwind(AssertUnwindSafe(|| data_text(task)));
-    let label = label.unwrap_or_else(|_| "a task without a label".to_string());
-    Failure::new(label, data.ok().flatten(), cause, worker)
+    Failure::of(task, cause, worker)
 }
 
 /// A destructor that panics after its task has finished changes nothing.

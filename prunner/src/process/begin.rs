@@ -24,7 +24,7 @@ use crate::{
     dict::{Attempts, Home, SharedDict},
     effects::{Effects, Publish},
     engine::queue::{Buffer, Posts},
-    failure::Cause,
+    failure::{Cause, FailureLog},
     lease::failed,
     runner::ParallelTaskRunner,
     sync::Barrier,
@@ -64,6 +64,7 @@ struct Posted {
     posted: u64,
     dead: Vec<DeadLetter>,
     labels: Vec<LabelCount>,
+    log: Arc<FailureLog>,
     /// A commit that has to wait for the dict's lock to be free.
     commit: Option<Commit>,
     /// Whether it holds the dict's lock, or waits for it.
@@ -75,7 +76,12 @@ struct Posted {
 
 impl Outside {
     /// `token` is the lease that keeps the run open.
-    pub(super) fn new(broker: Arc<dyn Broker>, token: Token, waker: Arc<Waker>) -> Arc<Self> {
+    pub(super) fn new(
+        broker: Arc<dyn Broker>,
+        token: Token,
+        waker: Arc<Waker>,
+        log: Arc<FailureLog>,
+    ) -> Arc<Self> {
         let outside = Arc::new(Self {
             broker,
             waker,
@@ -90,6 +96,7 @@ impl Outside {
                 posted: 0,
                 dead: Vec::new(),
                 labels: Vec::new(),
+                log,
                 commit: None,
                 held: false,
                 asking: false,
@@ -301,8 +308,8 @@ impl Posted {
     /// A task that cannot be written as bytes cannot be run by anybody.
     #[cold]
     fn bury(&mut self, task: &impl Labeled, error: &CodecError) {
-        let failure = failed(task, Cause::text(error.to_string()), 0);
-        log::error!("task died as it was posted: {failure}");
+        let failure = failed(task, Cause::text(error), 0);
+        self.log.add("task died as it was posted", &failure);
         let label = failure.label().to_string();
         self.labels.push(LabelCount { label, dead: 1, ..LabelCount::default() });
         let report = Bytes(codec::to_bytes(&failure).unwrap_or_default());

@@ -86,7 +86,7 @@ pub fn conversation(bytes: &[u8]) {
     let broker = MemoryBroker::new(Duration::from_secs(10), Order::Lifo, first())
         .with_clock(Arc::new(clock.clone()));
     let broker: Arc<dyn Broker> = Arc::new(broker);
-    let mut server = Server::new(Arc::clone(&broker));
+    let mut server = Server::new(Arc::clone(&broker), Arc::default());
     let mut script = Script(bytes);
     while let Some(()) = act(&mut server, &mut script, &clock, &*broker) {}
     for line in 0..LINES {

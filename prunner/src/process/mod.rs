@@ -47,9 +47,9 @@ use crate::{
     broker::{Blob, Broker, DeadLetter, LabelCount, MemoryBroker, Outcome, Step, Token},
     codec::{self, Bytes},
     dict::Dict,
-    engine::{Failures, Finished, Row, Times, Totals, queue::Order, stop::Stop},
+    engine::{Finished, Row, Times, Totals, queue::Order, stop::Stop},
     error::{Error, Kind},
-    failure::{Cause, Failure},
+    failure::{Cause, Failure, FailureLog},
     registry,
     runner::ParallelTaskRunner,
 };
@@ -140,7 +140,8 @@ where
         let waker = Arc::clone(&waker);
         move || waker.wake()
     });
-    let outside = Outside::new(Arc::clone(&broker), token, waker);
+    let log = Arc::new(FailureLog::default());
+    let outside = Outside::new(Arc::clone(&broker), token, waker, Arc::clone(&log));
     let supervisor = Supervisor::new(
         plan,
         Arc::clone(&broker),
@@ -148,6 +149,7 @@ where
         Arc::clone(stop),
         woken,
         clock,
+        Arc::clone(&log),
     );
     let (begin, ended) = thread::scope(|scope| -> io::Result<_> {
         let supervisor = thread::Builder::new()
@@ -162,6 +164,7 @@ where
     })
     .map_err(|error| cannot(&error))?;
     let outcome = broker.outcome().map_err(|error| cannot(&error))?;
+    log.sum_up();
     Ok(finished(outcome, begin, ended))
 }
 
@@ -224,7 +227,7 @@ fn finished(outcome: Outcome, begin: Result<(), Cause>, ended: Ended) -> (Finish
         totals,
         left: posted.saturating_sub(done.saturating_add(dead)),
         rows: rows.collect(),
-        failures: Failures { first },
+        failures: first,
         dict: Dict::from_entries(entries),
         broken: None,
         started: ended.started,

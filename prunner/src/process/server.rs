@@ -15,7 +15,7 @@ use crate::{
         Step, Token,
     },
     codec,
-    failure::{Cause, Failure},
+    failure::{Cause, Failure, FailureLog},
 };
 
 /// A blob whose worker was killed this often, by nobody knows whom, is perhaps the reason for it.
@@ -30,6 +30,8 @@ const TURN: Duration = Duration::from_millis(5);
 /// All workers of a run, as far as they lease and commit.
 pub(crate) struct Server {
     broker: Arc<dyn Broker>,
+    /// Where it is noted that a task has died. The workers themselves have no log.
+    log: Arc<FailureLog>,
     lines: Vec<Option<Line>>,
     /// Seats that have nothing to do, the first one longest.
     idle: VecDeque<Place>,
@@ -166,9 +168,10 @@ impl From<WireError> for ServeError {
 }
 
 impl Server {
-    pub(crate) fn new(broker: Arc<dyn Broker>) -> Self {
+    pub(crate) fn new(broker: Arc<dyn Broker>, log: Arc<FailureLog>) -> Self {
         Self {
             broker,
+            log,
             lines: Vec::new(),
             idle: VecDeque::new(),
             turn: None,
@@ -242,7 +245,7 @@ impl Server {
         killer.failure = failure;
         if crashes >= MOST_CRASHES {
             killer.dead += 1;
-            log::error!("task died: {}", killer.failure);
+            self.log.add("task died", &killer.failure);
         }
     }
 
@@ -460,7 +463,7 @@ impl Server {
                     };
                     mine.leases.push_front(kept);
                 }
-                log_dead(&commit.dead);
+                self.log_dead(&commit.dead);
                 let ended = commit.labels.iter().map(|it| it.finished.saturating_add(it.dead));
                 self.ended = ended.fold(self.ended, u64::saturating_add);
                 if let Some(line) = &mut self.lines[line] {
@@ -472,6 +475,18 @@ impl Server {
         self.say(line, &down);
         self.wait(place);
         Ok(())
+    }
+
+    fn log_dead(&self, dead: &[DeadLetter]) {
+        for letter in dead {
+            match codec::decode::<Failure>(&letter.report.0) {
+                Ok(failure) => {
+                    let lead = format_args!("task died on worker {}", failure.worker());
+                    self.log.add(lead, &failure);
+                }
+                Err(error) => log::error!("task died: its report {error}"),
+            }
+        }
     }
 
     /// Notes that a seat has nothing to do, if it has not.
@@ -593,16 +608,6 @@ impl Server {
             }
         }
         Ok(())
-    }
-}
-
-/// Tells of tasks that have died. The workers themselves have no log.
-fn log_dead(dead: &[DeadLetter]) {
-    for letter in dead {
-        match codec::decode::<Failure>(&letter.report.0) {
-            Ok(failure) => log::error!("task died on worker {}: {failure}", failure.worker()),
-            Err(error) => log::error!("task died: its report {error}"),
-        }
     }
 }
 

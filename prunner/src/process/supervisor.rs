@@ -18,7 +18,7 @@ use super::{
     server::{Killer, ServeError, Server},
     wire::{Up, Welcome},
 };
-use crate::{broker::Broker, engine::stop::Stop};
+use crate::{broker::Broker, engine::stop::Stop, failure::FailureLog};
 
 /// How a worker is started and what it is told.
 pub(super) struct Plan {
@@ -105,9 +105,10 @@ impl Supervisor {
         stop: Arc<Stop>,
         woken: Woken,
         clock: Arc<HeardClock>,
+        log: Arc<FailureLog>,
     ) -> Self {
         let places = (0..plan.workers).map(|_| Place::default()).collect();
-        let server = Server::new(Arc::clone(&broker));
+        let server = Server::new(Arc::clone(&broker), log);
         Self {
             plan,
             broker,

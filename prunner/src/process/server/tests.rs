@@ -17,7 +17,7 @@ fn server(workers: usize, tasks: &[&[u8]]) -> (Server, Arc<dyn Broker>) {
     let first = tasks.iter().map(|task| blob(task)).collect();
     let broker: Arc<dyn Broker> =
         Arc::new(MemoryBroker::new(Duration::from_secs(3600), Order::Fifo, first));
-    let mut server = Server::new(Arc::clone(&broker));
+    let mut server = Server::new(Arc::clone(&broker), Arc::default());
     for line in 0..workers {
         server.open(line, 2);
         server.wants(line, 0, &[]);
