@@ -141,11 +141,7 @@ impl Joiner {
 }
 
 impl Joiner {
-    /// Takes what is committed out of one entry.
-    ///
-    /// # Panics
-    ///
-    /// As [`join_into`](Joiner::join_into) does.
+    /// Takes what is committed out of one entry. None of the program's code runs.
     pub(super) fn take(&self, key: KeyId) -> Option<Box<dyn Delta>> {
         self.partial.with(|partial| {
             let running = self.attempts.ended();
@@ -154,11 +150,8 @@ impl Joiner {
     }
 
     /// Moves what is committed to the end of `deltas`, entry by entry, and then adds the
-    /// [broken](Joiner::broken) entries: one visit, because each has its price.
-    ///
-    /// # Panics
-    ///
-    /// As [`join_into`](Joiner::join_into) does.
+    /// [broken](Joiner::broken) entries: one visit, because each has its price. None of the program's
+    /// code runs.
     pub(super) fn take_all(
         &self,
         deltas: &mut Vec<Box<dyn Delta>>,
@@ -297,10 +290,12 @@ impl<V: Value + Merge> Slot for Typed<V> {
     }
 
     fn take(&mut self, running: u64) -> Option<Box<dyn Delta>> {
-        if self.attempt < running {
-            self.settle();
-        }
-        Some(Box::new(Merged::new(self.key, self.committed.take()?)))
+        let ended = if self.attempt < running { self.pending.take() } else { None };
+        let (first, second) = match self.committed.take() {
+            Some(committed) => (committed, ended),
+            None => (ended?, None),
+        };
+        Some(Box::new(Merged::new(self.key, first, second)))
     }
 
     fn forget(&mut self) -> [Option<Box<dyn Any>>; 2] {
