@@ -138,6 +138,7 @@ fn search(table: &'static Table, place: usize) -> Result<&'static Registered, St
 ///
 /// When the function is not registered.
 #[inline(never)]
+#[track_caller]
 pub(crate) fn must_be_registered(table: &'static Table) {
     if let Err(why) = find(table) {
         let name = table.name();

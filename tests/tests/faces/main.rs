@@ -12,7 +12,7 @@ use prunner::{Error, MessageLoop, ParallelTaskRunner, Report, Runner};
 use prunner_tests::{gate::PATIENCE, watchdog::Watchdog};
 use serde::{Serialize, de::DeserializeOwned};
 
-prunner::worker_test!(MessageLoop, MessageLoop<misuse::Scale>, texts::LongLabels);
+prunner::worker_test!(MessageLoop, misuse::Contexts, texts::LongLabels);
 
 /// What handlers run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
