@@ -236,6 +236,7 @@ pub fn merge<V: Value + Merge>(key: Key<V>, value: V) {
 /// # Panics
 ///
 /// Outside a message loop's `begin` and tasks, and when this task holds the lock already.
+#[inline]
 #[track_caller]
 pub fn global_lock() -> ScopeLock {
     Here::new().frame("global_lock").context("global_lock").lock()

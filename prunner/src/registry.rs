@@ -412,6 +412,22 @@ mod tests {
         }
     }
 
+    /// Functions that are remembered in one place, as some of any program of more than 64 are.
+    #[test]
+    fn a_function_is_not_mistaken_for_another_that_was_found_before() {
+        let all = [Call::new(one, 1).table(), Call::new(none, ()).table()];
+        let tables: Vec<Table> = (0..=REMEMBERED).map(|at| *all[at / REMEMBERED]).collect();
+        let tables: &'static [Table] = tables.leak();
+        let (one, none) = (&tables[0], &tables[REMEMBERED]);
+        assert_eq!(one.number() % REMEMBERED, none.number() % REMEMBERED);
+        for _ in 0..2 {
+            for table in [one, none] {
+                let found = find(table).expect("it is registered");
+                assert_eq!(found.entry.id(), table.id(), "{} was found", found.name);
+            }
+        }
+    }
+
     #[test]
     fn the_fingerprint_depends_on_the_names_alone() {
         let entries =

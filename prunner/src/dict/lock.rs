@@ -124,6 +124,7 @@ pub(crate) struct LocalDict(Rc<SharedDict>);
 impl LocalDict {
     /// Waits for the lock and takes it. If the dict has a home, the home's lock comes first, and
     /// stays taken until the worker commits.
+    #[inline]
     #[track_caller]
     pub(crate) fn lock(&self) -> ScopeLock {
         self.refuse_second();
@@ -143,6 +144,7 @@ impl LocalDict {
         }
     }
 
+    #[inline(always)]
     #[track_caller]
     fn refuse_second(&self) {
         assert!(
