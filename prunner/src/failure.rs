@@ -339,7 +339,7 @@ mod tests {
             }
             fn fmt_data(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 loop {
-                    write!(f, "{:?}\n", "data")?;
+                    writeln!(f, "{:?}", "data")?;
                 }
             }
         }

@@ -110,8 +110,16 @@ impl<R: ParallelTaskRunner> Runner<R> {
     /// [`start`](Runner::start) returns an error with exit code 130 that tells what was left. The
     /// second ends the process at once, with exit code 130.
     ///
-    /// Off unless it is set: a library does not take the signal uninvited.
+    /// Default: off. A library does not take the signal uninvited.
+    ///
+    /// This method is there with the feature `ctrlc`, which is not among the default ones:
+    ///
+    /// ```toml
+    /// [dependencies]
+    /// prunner = { version = "0.1", features = ["ctrlc"] }
+    /// ```
     #[cfg(feature = "ctrlc")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "ctrlc")))]
     pub fn ctrlc(mut self, stop: bool) -> Self {
         self.ctrlc = stop;
         self

@@ -204,7 +204,8 @@ fn what_end_does_is_blamed_on_it() {
 /// The methods of a [`Dict`] that somebody has.
 #[test]
 fn a_dict_blames_its_caller() {
-    const USES: [(&str, fn(&mut Dict)); 10] = [
+    type Use = fn(&mut Dict);
+    const USES: [(&str, Use); 10] = [
         ("dict_get", |dict| _ = dict.get(NUMBER_AS_TEXT)), // blamed: dict_get
         ("dict_get_ref", |dict| _ = dict.get_ref(NUMBER_AS_TEXT)), // blamed: dict_get_ref
         ("dict_get_mut", |dict| _ = dict.get_mut(NUMBER_AS_TEXT)), // blamed: dict_get_mut

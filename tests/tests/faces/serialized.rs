@@ -8,7 +8,7 @@ use super::{Engine, report};
 #[task]
 fn half(n: u64) -> Result<(), String> {
     assert!(n != 5, "five");
-    if n % 2 == 0 { Ok(()) } else { Err("odd".into()) }
+    if n.is_multiple_of(2) { Ok(()) } else { Err("odd".into()) }
 }
 
 #[test]
