@@ -12,6 +12,31 @@ use crate::{
 ///
 /// Posts and merges take effect together when the handler returns `Ok`. If it fails, none of them
 /// happened.
+///
+/// ```
+/// # use prunner::{Context, Key, Labeled, Sum, TaskResult};
+/// # #[derive(Labeled)]
+/// # enum Step { Read { blocks: u64 }, Parse(u64) }
+/// const LIMIT: Key<u64> = Key::new("limit");
+/// const BLOCKS: Key<Sum<u64>> = Key::new("blocks");
+///
+/// fn handler(step: &Step, cx: &mut Context<'_, Step>) -> TaskResult {
+///     match *step {
+///         Step::Read { blocks } => {
+///             // It may be stale: what others write under the lock comes later.
+///             let limit = cx.get(LIMIT).unwrap_or(u64::MAX);
+///             cx.post(Step::Parse(0));
+///             cx.flush();
+///             cx.post_all((1..blocks.min(limit)).map(Step::Parse));
+///         }
+///         Step::Parse(block) => {
+///             println!("block {block} on worker {}", cx.worker());
+///             cx.merge(BLOCKS, Sum(1));
+///         }
+///     }
+///     Ok(())
+/// }
+/// ```
 pub struct Context<'a, T> {
     pub(crate) effects: &'a mut Effects<T>,
     pub(crate) publish: &'a mut dyn Publish<T>,
@@ -21,10 +46,8 @@ impl<T> Context<'_, T> {
     /// Posts a follow-up task. It never blocks.
     #[inline]
     pub fn post(&mut self, task: T) {
-        // SAFETY: there is room for one, always: whoever takes the last makes more.
-        let last = unsafe { self.effects.posts.push(task) };
-        if last {
-            self.make_room();
+        if let Err(task) = self.effects.posts.push(task) {
+            self.post_where_no_room_is(task);
         }
     }
 
@@ -134,18 +157,24 @@ impl<T> Context<'_, T> {
         self.effects.published = true;
     }
 
-    /// Makes room for the next post. Every post of an eager producer comes here: its first is published
-    /// with the second, so that a run of a single task wakes nobody, and from then on each at once.
+    /// Makes room and posts. Every post of an eager producer comes here: its first is published with the
+    /// second, so that a run of a single task wakes nobody, and from then on each at once.
+    ///
+    /// The program's merges come last: if one panics and the program catches that, the post is made.
     #[cold]
     #[inline(never)]
-    fn make_room(&mut self) {
-        let eager = self.effects.eager;
-        if eager && (self.effects.published || self.effects.posts.len() > 1) {
-            self.flush();
-        }
-        self.publish.make_room(&mut self.effects.posts);
-        if eager {
-            self.effects.posts.narrow();
+    fn post_where_no_room_is(&mut self, task: T) {
+        let Effects { posts, eager, .. } = &mut *self.effects;
+        self.publish.make_room(posts);
+        let posted = posts.push(task);
+        assert!(posted.is_ok(), "room was made for one post at least");
+        if *eager {
+            // Also if the flush panics.
+            posts.narrow();
+            if self.effects.published || self.effects.posts.len() > 1 {
+                self.flush();
+                self.effects.posts.narrow();
+            }
         }
     }
 

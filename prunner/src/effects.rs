@@ -3,7 +3,7 @@
 use crate::{
     dict::{LocalDict, Merges},
     engine::queue::Posts,
-    failure::drop_quietly,
+    failure::{Cause, drop_quietly},
 };
 
 /// The follow-ups and merges of the running handler.
@@ -26,10 +26,20 @@ impl<T> Effects<T> {
         Self { worker, dict, posts, merges, eager: false, published: false, travels: false }
     }
 
+    /// Makes true what was merged so far; an error if a merge panics.
+    pub(crate) fn settle(&mut self) -> Result<(), Cause> {
+        Cause::of(|| {
+            self.merges.settle();
+            Ok(())
+        })
+    }
+
     /// Forgets what a failed attempt has done.
     pub(crate) fn discard(&mut self) {
         // One by one: a second panic while the first unwinds would abort.
-        self.posts.take_all().into_iter().for_each(drop_quietly);
+        while let Some(task) = self.posts.pop_any() {
+            drop_quietly(task);
+        }
         self.merges.discard().into_iter().for_each(drop_quietly);
     }
 }

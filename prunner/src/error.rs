@@ -26,6 +26,31 @@ use crate::{failure::Cause, report::Report, text};
 /// assert_eq!(source.expect("begin's error").kind(), std::io::ErrorKind::NotFound);
 /// ```
 ///
+/// ```
+/// use prunner::{Error, MessageLoop, Runner, post_task};
+///
+/// fn run(workers: usize) -> Result<(), Error> {
+///     let begin = || post_task(|n: u32| assert!(n > 7, "{n} is too small"), 7);
+///     Runner::new(MessageLoop::new(begin, || ())).workers(workers).start()?;
+///     Ok(())
+/// }
+///
+/// let error = run(0).unwrap_err();
+/// assert!(error.is_config() && error.report().is_none());
+///
+/// let error = run(1).unwrap_err();
+/// let what = match () {
+///     _ if error.is_interrupted() => "Ctrl-C",
+///     _ if error.is_begin() || error.is_end() => "begin or end failed",
+///     _ if error.is_workers() => "no worker processes to go on with",
+///     _ if error.is_dict() => "the dict is not whole",
+///     _ if error.is_dead() => "tasks died",
+///     _ => "another reason",
+/// };
+/// assert_eq!((what, error.exit_code()), ("tasks died", 1));
+/// assert_eq!(error.into_report().map(|report| report.ledger().dead), Some(1));
+/// ```
+///
 /// # Design
 ///
 /// One opaque type, one word wide, with private kinds: a new kind breaks no program. Ask with the
@@ -47,6 +72,8 @@ pub(crate) enum Kind {
     Workers(String),
     /// The dict is not whole; the text says why.
     Dict(String),
+    /// Posted tasks and tasks that came to an end do not match; the text says how many there are of each.
+    Ledger(String),
     /// `end` failed.
     End(Cause),
     /// Tasks died; the report knows which.
@@ -101,6 +128,12 @@ impl Error {
         matches!(self.0.kind, Kind::Dict(_))
     }
 
+    /// Whether tasks were lost or counted twice: the [ledger](crate::Ledger) of a run that was not
+    /// stopped does not balance. `end` was not run. It is a fault of prunner itself.
+    pub fn is_ledger(&self) -> bool {
+        matches!(self.0.kind, Kind::Ledger(_))
+    }
+
     /// Whether `end` returned an error or panicked.
     pub fn is_end(&self) -> bool {
         matches!(self.0.kind, Kind::End(_))
@@ -127,7 +160,7 @@ impl fmt::Display for Error {
         match &self.0.kind {
             Kind::Config(text) => text::write_indented(f, text),
             Kind::Begin(cause) => write!(f, "begin failed, so end was not run: {cause}"),
-            Kind::Dict(why) | Kind::Workers(why) => {
+            Kind::Dict(why) | Kind::Workers(why) | Kind::Ledger(why) => {
                 f.write_str("end was not run: ")?;
                 text::write_indented(f, why)
             }

@@ -31,6 +31,24 @@ pub(crate) use place::PanicWatch;
 ///
 /// The fields are `label`, `data`, `message`, `is_panic`, `place` and `worker`, as the methods of these
 /// names return them. They stay.
+///
+/// # Examples
+///
+/// ```
+/// use prunner::{MessageLoop, Runner, post_task};
+///
+/// fn divide(a: u32, b: u32) {
+///     println!("{}", a / b);
+/// }
+///
+/// let begin = || post_task(divide, (1, 0));
+/// let error = Runner::new(MessageLoop::new(begin, || ())).workers(1).start().unwrap_err();
+/// let failure = &error.report().expect("there was a run").failures()[0];
+/// assert_eq!(failure.data(), Some("(1, 0)"));
+/// assert_eq!(failure.message(), "attempt to divide by zero");
+/// assert!(failure.is_panic() && failure.place().is_some());
+/// println!("{} on worker {}", failure.label(), failure.worker());
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Failure {
     pub(crate) label: String,
@@ -200,8 +218,13 @@ fn message_of(error: &TaskError) -> String {
     text.finish()
 }
 
+/// What `f` returns, which is code of the program, unless it panics.
+pub(crate) fn unless_it_panics<O>(f: impl FnOnce() -> O) -> Option<O> {
+    guarded(f).ok()
+}
+
 /// Runs code of the program that may panic, and says with what.
-pub(crate) fn guarded<O>(f: impl FnOnce() -> O) -> Result<O, Cause> {
+fn guarded<O>(f: impl FnOnce() -> O) -> Result<O, Cause> {
     catch_unwind(AssertUnwindSafe(f)).map_err(Cause::panic)
 }
 
@@ -219,7 +242,9 @@ fn text_of(payload: &(dyn Any + Send)) -> String {
 pub(crate) fn drop_quietly<T>(value: T) {
     let dropped = catch_unwind(AssertUnwindSafe(|| drop(value)));
     if let Err(payload) = dropped {
-        ::log::error!("a destructor panicked: {}", Cause::panic_of_panic(payload));
+        // Also where nothing is logged: the payload must not be dropped.
+        let text = Cause::panic_of_panic(payload);
+        ::log::error!("a destructor panicked: {text}");
     }
 }
 

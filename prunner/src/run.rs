@@ -1,7 +1,8 @@
 //! One run: begin, work, end.
 
 use std::{
-    fmt,
+    fmt, mem,
+    ops::RangeInclusive,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -14,7 +15,7 @@ use crate::{
     error::{Error, Kind},
     failure::{Cause, PanicWatch},
     process::{self, Limits, NotAWorker},
-    report::Report,
+    report::{Ledger, Report},
     runner::ParallelTaskRunner,
 };
 
@@ -35,6 +36,46 @@ use crate::{
 ///     Ok(())
 /// }
 /// ```
+///
+/// Settings follow one another:
+///
+/// ```
+/// use prunner::{MessageLoop, Order, Runner, post_task};
+///
+/// let begin = || (0..100).for_each(|n| post_task(|n: u32| assert_ne!(n, 13), n));
+/// let run = Runner::new(MessageLoop::new(begin, || ())).workers(2).order(Order::Fifo);
+/// // The other queue, and a dead task that is no failure of the run.
+/// let report = run.membarrier(false).tolerate_dead(true).start()?;
+/// assert_eq!(report.ledger().dead, 1);
+/// # Ok::<(), prunner::Error>(())
+/// ```
+///
+/// And on worker processes:
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use prunner::{MessageLoop, Runner, post_task, task};
+///
+/// #[task]
+/// fn unpack(archive: String) {
+///     println!("{archive}");
+/// }
+///
+/// fn main() -> Result<(), prunner::Error> {
+///     prunner::worker_entry::<MessageLoop>();
+///     let begin = || post_task(unpack, "a.zip".to_string());
+///     let run = Runner::new(MessageLoop::new(begin, || ())).workers(4).processes().threads(2);
+///     // A handler that goes over a limit takes nothing but its process along.
+///     let run = run.max_memory(1 << 30).max_cpu_time(Duration::from_secs(60));
+///     let run = run.max_task_time(Duration::from_secs(90)).max_payload(1 << 20);
+///     // How soon and how often others take over what a worker had.
+///     let run = run.start_timeout(Duration::from_secs(20)).lease(Duration::from_secs(5));
+///     let run = run.max_interruptions(100).max_deaths(1000);
+///     run.prefix_output(true).start()?;
+///     Ok(())
+/// }
+/// ```
 #[must_use = "a Runner does nothing until it is started"]
 pub struct Runner<R> {
     runner: R,
@@ -45,8 +86,12 @@ pub struct Runner<R> {
     /// The engine of worker processes, if they are wanted: only then must the runner be able to travel.
     processes: Option<RunOnProcesses<R>>,
     threads: Option<usize>,
-    lease: Duration,
+    lease: Option<Duration>,
     limits: Limits,
+    payload: Option<u64>,
+    max_interruptions: Option<u32>,
+    max_deaths: Option<u32>,
+    start_timeout: Option<Duration>,
     prefixed: bool,
     #[cfg(feature = "ctrlc")]
     ctrlc: bool,
@@ -60,6 +105,19 @@ const SHORTEST_LEASE: Duration = Duration::from_millis(100);
 
 /// How long a worker process may say nothing until others take over what it has.
 const LEASE: Duration = Duration::from_secs(10);
+
+/// How long a worker process may take until it has reached `worker_entry`.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A time that is as good as any longer one, and can be added to the clock.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// How often a task may be interrupted.
+const MAX_INTERRUPTIONS: u32 = 20;
+
+/// The shortest and the longest payload that can be set. A frame holds more than the longest one, and what
+/// goes with it.
+const PAYLOADS: RangeInclusive<u64> = 1 << 10..=process::MOST_PAYLOAD;
 
 /// More threads than this are a mistake, not a wish.
 const MOST_WORKERS: usize = 65_536;
@@ -75,8 +133,12 @@ impl<R: ParallelTaskRunner> Runner<R> {
             tolerate_dead: false,
             processes: None,
             threads: None,
-            lease: LEASE,
+            lease: None,
             limits: Limits::default(),
+            payload: None,
+            max_interruptions: None,
+            max_deaths: None,
+            start_timeout: None,
             prefixed: false,
             #[cfg(feature = "ctrlc")]
             ctrlc: false,
@@ -117,6 +179,14 @@ impl<R: ParallelTaskRunner> Runner<R> {
     /// ```toml
     /// [dependencies]
     /// prunner = { version = "0.1", features = ["ctrlc"] }
+    /// ```
+    ///
+    /// ```no_run
+    /// # use prunner::{MessageLoop, Runner};
+    /// let run = Runner::new(MessageLoop::new(|| (), || ())).ctrlc(true);
+    /// if run.start().is_err_and(|error| error.is_interrupted()) {
+    ///     eprintln!("interrupted");
+    /// }
     /// ```
     #[cfg(feature = "ctrlc")]
     #[cfg_attr(docsrs, doc(cfg(feature = "ctrlc")))]
@@ -187,7 +257,41 @@ impl<R: ParallelTaskRunner> Runner<R> {
     /// running worker renews its leases by itself, however long its handlers take. Only for
     /// [processes](Runner::processes).
     pub fn lease(mut self, time: Duration) -> Self {
-        self.lease = time;
+        self.lease = Some(time);
+        self
+    }
+
+    /// How large a task may be, and each value that is merged or kept in the dict, in bytes as they travel;
+    /// 64 MiB unless it is set, and at most 192 MiB. A task that is larger is dead when it is posted, one
+    /// that merges or writes a larger value is dead, too; the run goes on. Only for
+    /// [processes](Runner::processes).
+    pub fn max_payload(mut self, bytes: u64) -> Self {
+        self.payload = Some(bytes);
+        self
+    }
+
+    /// How often a task may be interrupted until it is dead: its worker process was killed from outside,
+    /// or has lost its [lease](Runner::lease). 20 unless it is set; `u32::MAX` is no limit. Only for
+    /// [processes](Runner::processes).
+    pub fn max_interruptions(mut self, times: u32) -> Self {
+        self.max_interruptions = Some(times);
+        self
+    }
+
+    /// How many worker processes may die one after the other without any progress until the run fails; 30,
+    /// or five for each worker if that is more, unless it is set; `u32::MAX` is no limit. Progress is a task
+    /// that has finished or died, and also a worker whose death says more about the tasks that it ran: a
+    /// task that crashes its workers is dead in the end, however many there are of them. Only for
+    /// [processes](Runner::processes).
+    pub fn max_deaths(mut self, deaths: u32) -> Self {
+        self.max_deaths = Some(deaths);
+        self
+    }
+
+    /// How long a worker process may take until it has called [`worker_entry`](crate::worker_entry) and is
+    /// ready; 10 s unless it is set. Only for [processes](Runner::processes).
+    pub fn start_timeout(mut self, time: Duration) -> Self {
+        self.start_timeout = Some(time);
         self
     }
 
@@ -211,6 +315,7 @@ impl<R: ParallelTaskRunner> Runner<R> {
     /// * `begin` failed: the run was stopped and `end` was not run;
     /// * the dict is not whole, because a merge panicked on what finished tasks had merged or a task kept
     ///   the lock for ever: `end` was not run;
+    /// * tasks were lost or counted twice, which is a fault of prunner itself: `end` was not run;
     /// * Ctrl-C stopped the run;
     /// * `end` failed;
     /// * tasks died and that is not [tolerated](Runner::tolerate_dead).
@@ -227,14 +332,27 @@ impl<R: ParallelTaskRunner> Runner<R> {
         let start = Instant::now();
 
         log::info!("begin on up to {workers} workers");
-        let (mut finished, failed) = match self.processes {
+        let (finished, failed) = match self.processes {
             None => {
                 let setup = Setup { workers, order: self.order, membarrier: self.membarrier };
                 (engine::run(&self.runner, setup, &stop), None)
             }
             Some(run) => run(&self.runner, self.process_setup(workers, seats), &stop)?,
         };
-        let begin = std::mem::replace(&mut finished.begin, Ok(()));
+        self.conclude(finished, failed, stop.is_interrupted(), workers, start)
+    }
+
+    /// Judges a run whose workers have stopped. What went wrong first is told first, and `end` runs only if
+    /// the answer may be right.
+    fn conclude(
+        &self,
+        mut finished: Finished,
+        failed: Option<Kind>,
+        interrupted: bool,
+        workers: usize,
+        start: Instant,
+    ) -> Result<Report, Error> {
+        let begin = mem::replace(&mut finished.begin, Ok(()));
         let broken = finished.broken.take();
         let mut report = Report::new(finished, start.elapsed(), workers);
         if let Err(cause) = begin {
@@ -243,11 +361,14 @@ impl<R: ParallelTaskRunner> Runner<R> {
         if let Some(kind) = failed.or(broken.map(Kind::Dict)) {
             return Err(Error::of_run(kind, report));
         }
+        if !interrupted && let Err(kind) = balance(report.ledger()) {
+            return Err(Error::of_run(kind, report));
+        }
 
         log::info!("end after {}", report.ledger());
         let end = Cause::of(|| self.runner.end(report.dict()));
         report.set_elapsed(start.elapsed());
-        self.judge(end, stop.is_interrupted(), report)
+        self.judge(end, interrupted, report)
     }
 
     /// A process that was started as a worker must not start workers of its own.
@@ -269,6 +390,11 @@ impl<R: ParallelTaskRunner> Runner<R> {
                 ("max_memory", self.limits.memory.is_some()),
                 ("max_cpu_time", self.limits.cpu.is_some()),
                 ("max_task_time", self.limits.task.is_some()),
+                ("lease", self.lease.is_some()),
+                ("max_payload", self.payload.is_some()),
+                ("max_interruptions", self.max_interruptions.is_some()),
+                ("max_deaths", self.max_deaths.is_some()),
+                ("start_timeout", self.start_timeout.is_some()),
                 ("prefix_output", self.prefixed),
             ];
             return match only.iter().find(|(_, set)| *set) {
@@ -289,23 +415,58 @@ impl<R: ParallelTaskRunner> Runner<R> {
                  in all"
             )));
         }
-        if self.lease < SHORTEST_LEASE {
-            return Err(Error::config(format!(
-                "a lease of {:?} is too short: at least {SHORTEST_LEASE:?}, else healthy workers lose \
-                 theirs",
-                self.lease
-            )));
-        }
+        self.check_process_settings()?;
         u16::try_from(threads).map_err(|_| Error::config(format!("{threads} threads are too many")))
     }
 
+    /// Settings of worker processes that cannot work.
+    fn check_process_settings(&self) -> Result<(), Error> {
+        if let Some(lease) = self.lease.filter(|lease| *lease < SHORTEST_LEASE) {
+            return Err(Error::config(format!(
+                "a lease of {lease:?} is too short: at least {SHORTEST_LEASE:?}, else healthy workers \
+                 lose theirs"
+            )));
+        }
+        if let Some(bytes) = self.payload.filter(|bytes| !PAYLOADS.contains(bytes)) {
+            let (least, most) = (PAYLOADS.start(), PAYLOADS.end());
+            return Err(Error::config(format!(
+                "a max_payload of {bytes} bytes cannot be: at least {least} and at most {most}"
+            )));
+        }
+        let times = [
+            ("start_timeout", self.start_timeout),
+            ("max_task_time", self.limits.task),
+            ("max_cpu_time", self.limits.cpu),
+        ];
+        if let Some((what, _)) = times.iter().find(|(_, time)| *time == Some(Duration::ZERO)) {
+            return Err(Error::config(format!("{what} of 0 s leaves no time for anything")));
+        }
+        if !self.membarrier {
+            return Err(Error::config(
+                "membarrier(false) is for threads: leave it out, or leave out processes()",
+            ));
+        }
+        Ok(())
+    }
+
     fn process_setup(&self, workers: usize, threads: u16) -> process::Setup {
+        let limited = |time: Option<Duration>| time.filter(|time| *time < FOR_EVER);
+        let limits = Limits {
+            cpu: limited(self.limits.cpu),
+            task: limited(self.limits.task),
+            payload: self.payload.unwrap_or(Limits::default().payload),
+            ..self.limits
+        };
+        let most = u32::try_from(workers).unwrap_or(u32::MAX).saturating_mul(5).max(30);
         process::Setup {
             workers,
             threads,
             order: self.order,
-            lease: self.lease,
-            limits: self.limits,
+            lease: self.lease.unwrap_or(LEASE).min(FOR_EVER),
+            limits,
+            max_interruptions: self.max_interruptions.unwrap_or(MAX_INTERRUPTIONS),
+            max_deaths: self.max_deaths.unwrap_or(most),
+            start_timeout: self.start_timeout.unwrap_or(START_TIMEOUT).min(FOR_EVER),
             prefixed: self.prefixed,
         }
     }
@@ -324,7 +485,7 @@ impl<R: ParallelTaskRunner> Runner<R> {
         }
     }
 
-    /// Whether the run was a success. What went wrong first is told first.
+    /// Whether the run was a success.
     fn judge(
         &self,
         end: Result<(), Cause>,
@@ -342,6 +503,18 @@ impl<R: ParallelTaskRunner> Runner<R> {
     }
 }
 
+/// Whether every posted task of a run that was not stopped came to an end, once.
+fn balance(ledger: Ledger) -> Result<(), Kind> {
+    let Ledger { posted, finished, dead, left } = ledger;
+    if finished.checked_add(dead) == Some(posted) && left == 0 {
+        return Ok(());
+    }
+    Err(Kind::Ledger(format!(
+        "the ledger does not balance: {posted} tasks were posted, {finished} finished, {dead} died and \
+         {left} were left; this is a fault of prunner, please report it"
+    )))
+}
+
 impl<R: fmt::Debug> fmt::Debug for Runner<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Runner")
@@ -350,5 +523,92 @@ impl<R: fmt::Debug> fmt::Debug for Runner<R> {
             .field("order", &self.order)
             .field("processes", &self.processes.is_some())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::{
+        context::Context, dict::Dict, engine::Totals, failure::Failure, runner::TaskResult,
+        task::Task,
+    };
+
+    /// Counts how often `end` runs.
+    #[derive(Default)]
+    struct Ends(AtomicU64);
+
+    impl ParallelTaskRunner for Ends {
+        type Task = Task<()>;
+
+        fn begin(&self, _: &mut Context<'_, Task<()>>) -> TaskResult {
+            Ok(())
+        }
+
+        fn run(&self, _: &Task<()>, _: &mut Context<'_, Task<()>>) -> TaskResult {
+            Ok(())
+        }
+
+        fn end(&self, _: &Dict) -> TaskResult {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+
+    /// What comes of a run with such books, and how often `end` ran.
+    fn conclude(books: [u64; 4], interrupted: bool) -> (Result<Report, Error>, u64) {
+        let [posted, finished, dead, left] = books;
+        let ends = Ends::default();
+        let failure = Failure::new("a task", None, Cause::text("it died"), 0);
+        let finished = Finished {
+            begin: Ok(()),
+            totals: Totals { posted, finished, dead },
+            left,
+            rows: Vec::new(),
+            failures: vec![failure],
+            dict: Dict::new(),
+            broken: None,
+            started: 1,
+        };
+        let runner = Runner::new(&ends).workers(1).tolerate_dead(true);
+        let result = runner.conclude(finished, None, interrupted, 1, Instant::now());
+        (result, ends.0.into_inner())
+    }
+
+    #[test]
+    fn books_that_balance_are_a_success() {
+        for books in [[0, 0, 0, 0], [5, 5, 0, 0], [5, 3, 2, 0]] {
+            let (result, ends) = conclude(books, false);
+            let ledger = result.expect("the books balance").ledger();
+            assert_eq!([ledger.posted, ledger.finished, ledger.dead, ledger.left], books);
+            assert_eq!(ends, 1);
+        }
+    }
+
+    #[test]
+    fn books_that_do_not_balance_are_an_error() {
+        let lost = [5, 4, 0, 0];
+        let left = [5, 4, 0, 1];
+        let left_too = [5, 5, 0, 1];
+        let doubled = [5, 5, 1, 0];
+        let absurd = [5, u64::MAX, 6, 0];
+        for books in [lost, left, left_too, doubled, absurd] {
+            let (result, ends) = conclude(books, false);
+            let error = result.expect_err("the books do not balance");
+            assert!(error.is_ledger() && !error.is_dead(), "{error}");
+            assert!(error.to_string().contains("the ledger does not balance: 5 tasks"), "{error}");
+            let ledger = error.report().expect("there was a run").ledger();
+            assert_eq!([ledger.posted, ledger.finished, ledger.dead, ledger.left], books);
+            assert_eq!((error.exit_code(), ends), (1, 0));
+        }
+    }
+
+    #[test]
+    fn a_run_that_was_stopped_may_leave_tasks() {
+        let (result, ends) = conclude([5, 3, 0, 2], true);
+        assert!(result.expect_err("it was stopped").is_interrupted());
+        assert_eq!(ends, 1, "partial results may be worth writing");
     }
 }

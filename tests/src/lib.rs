@@ -16,8 +16,10 @@ pub mod process;
 pub mod program;
 pub mod random;
 pub mod scale;
+pub mod scratch;
 pub mod setting;
 pub mod sum_up;
 pub mod travelling;
 pub mod tree;
+#[path = "../../prunner/src/watchdog/mod.rs"]
 pub mod watchdog;

@@ -20,6 +20,8 @@ use prunner_tests::{
     watchdog::Watchdog,
 };
 
+prunner_tests::watched!();
+
 /// No process of a run that has ended is left after this.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -301,7 +303,8 @@ fn workers_end_with_their_parent() {
 
 /// A directory of its own.
 fn scratch(name: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("crash-{name}"));
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("crash-{}-{name}", std::process::id()));
     let _ = fs::remove_dir_all(&path);
     fs::create_dir_all(&path).expect("a directory can be made");
     path

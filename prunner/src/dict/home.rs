@@ -219,6 +219,15 @@ impl SharedDict {
         self.set_free();
     }
 
+    /// Whether nothing is to be committed; false also if that cannot be found out at once. Runs no code of
+    /// the program, and does not wait for any.
+    pub(crate) fn is_clean(&self) -> bool {
+        let Some(mut locked) = self.0.locked.try_lock() else { return false };
+        let Some(joiners) = self.0.joiners.try_lock() else { return false };
+        let ahead = locked.copies().known.iter_mut().any(|(_, known)| known.is_ahead());
+        !ahead && joiners.iter().all(|joiner| joiner.has_nothing())
+    }
+
     /// The lease is lost or starts again: forgets everything that was not committed.
     ///
     /// No attempt may run that is not discarded afterwards.

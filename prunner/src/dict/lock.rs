@@ -35,6 +35,8 @@ pub(super) struct Shared {
     /// task holds that.
     pub(super) joiners: Mutex<Vec<Joiner>>,
     pub(super) types: Arc<Types>,
+    /// Whether a merge has panicked while the holder of the lock joined what finished tasks had merged.
+    broken: AtomicBool,
     /// Where the truth is, if it is not here.
     pub(super) away: Option<Box<Away>>,
 }
@@ -61,6 +63,7 @@ impl SharedDict {
             locked: Mutex::new(Locked::default()),
             joiners: Mutex::new(Vec::new()),
             types: Arc::new(types),
+            broken: AtomicBool::new(false),
             away,
         }))
     }
@@ -70,6 +73,11 @@ impl SharedDict {
         let (merges, joiner) = merges(barrier, attempts, &self.0.types);
         self.0.joiners.lock().push(joiner);
         merges
+    }
+
+    /// Whether an entry has lost something while merges were joined under the lock.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.0.broken.load(Ordering::Acquire)
     }
 
     /// The handle of one worker.
@@ -228,6 +236,36 @@ thread_local! {
 /// Reading an entry that is also merged into joins the merges of all tasks that have finished so
 /// far. The running task's own merges are not among them.
 ///
+/// ```
+/// use prunner::{Key, MessageLoop, Runner, global_lock, post_task};
+///
+/// const LIMIT: Key<u32> = Key::new("limit");
+/// const WAITING: Key<Vec<u32>> = Key::new("waiting");
+///
+/// fn begin() {
+///     let mut dict = global_lock();
+///     assert_eq!(dict.insert(LIMIT, 2), None);
+///     dict.entry(WAITING).or_default().extend([7, 8, 9]);
+///     post_task(take, ());
+/// }
+///
+/// fn take() {
+///     let mut dict = global_lock();
+///     let limit = dict.get(LIMIT).unwrap_or_default() as usize;
+///     let taken: Vec<u32> = match dict.get_mut(WAITING) {
+///         Some(waiting) => waiting.drain(..limit).collect(),
+///         None => return,
+///     };
+///     assert_eq!(taken, [7, 8]);
+///     assert_eq!(dict.get_ref(WAITING), Some(&vec![9]));
+///     assert_eq!(dict.remove(LIMIT), Some(2));
+///     assert!(!dict.contains(LIMIT));
+/// }
+///
+/// Runner::new(MessageLoop::new(begin, || ())).start()?;
+/// # Ok::<(), prunner::Error>(())
+/// ```
+///
 /// # Panics
 ///
 /// Methods panic when an entry of that name holds a value of another type.
@@ -330,9 +368,11 @@ impl ScopeLock {
     fn join(&mut self) {
         if !std::mem::replace(&mut self.locked_mut().joined, true) {
             let dict = self.dict.clone();
+            let breaks = Breaks(&dict.shared().broken);
             for joiner in &*dict.shared().joiners.lock() {
                 joiner.join_into(&mut self.locked_mut().dict);
             }
+            std::mem::forget(breaks);
         }
     }
 
@@ -346,6 +386,15 @@ impl ScopeLock {
     pub(super) fn locked_mut(&mut self) -> &mut Locked {
         // SAFETY: the mutex is locked by this guard, which is borrowed for as long as the reference.
         unsafe { &mut *self.dict.mutex().data_ptr() }
+    }
+}
+
+/// Notes that the dict is not whole, unless it is forgotten.
+struct Breaks<'a>(&'a AtomicBool);
+
+impl Drop for Breaks<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
     }
 }
 

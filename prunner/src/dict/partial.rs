@@ -117,6 +117,11 @@ impl Merges {
         self.partial.with(|partial| partial.0.iter_mut().for_each(|(_, slot)| slot.settle()));
     }
 
+    /// Whether an entry has lost something because a merge panicked.
+    pub(crate) fn is_broken(&mut self) -> bool {
+        self.partial.with(|partial| partial.broken().next().is_some())
+    }
+
     /// Takes back what the running attempt has merged; returns it to be dropped.
     pub(crate) fn discard(&mut self) -> Vec<Box<dyn Any>> {
         let attempt = self.attempts.running();
@@ -176,6 +181,15 @@ impl Joiner {
 }
 
 impl Joiner {
+    /// Whether there is nothing to be taken; false also if its worker is about to merge.
+    pub(super) fn has_nothing(&self) -> bool {
+        let running = self.attempts.ended();
+        let looked = self
+            .partial
+            .try_with(|partial| partial.0.iter_mut().all(|(_, slot)| !slot.is_committed(running)));
+        looked.unwrap_or(false)
+    }
+
     /// The entries that have lost something because a merge panicked.
     pub(super) fn broken(&self) -> Vec<&'static str> {
         self.partial.with(|partial| partial.broken().collect())
@@ -207,6 +221,7 @@ trait Slot: Send + std::fmt::Debug {
     fn take(&mut self, running: u64) -> Option<Box<dyn Delta>>;
     fn forget(&mut self) -> [Option<Box<dyn Any>>; 2];
     fn is_broken(&self) -> bool;
+    fn is_committed(&self, running: u64) -> bool;
 }
 
 struct Typed<V> {
@@ -264,6 +279,10 @@ impl<V: Value + Merge> Slot for Typed<V> {
 
     fn is_broken(&self) -> bool {
         self.broken
+    }
+
+    fn is_committed(&self, running: u64) -> bool {
+        self.committed.is_some() || (self.pending.is_some() && self.attempt < running)
     }
 
     fn join_into(&mut self, dict: &mut Dict, running: u64) {

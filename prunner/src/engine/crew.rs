@@ -30,7 +30,7 @@ pub(crate) struct Crew<'r, R: ParallelTaskRunner, Q: Queue<R::Task>> {
     /// What the others see of each worker, from its start on: a run of few tasks with many workers pays
     /// for those that it needs.
     desks: Box<[OnceLock<Desk<Q::Stealer>>]>,
-    outcomes: Mutex<Vec<Outcome<R::Task>>>,
+    outcomes: Mutex<Vec<Outcome>>,
 }
 
 /// What the others see of a worker that has started.
@@ -66,10 +66,10 @@ fn add(count: &AtomicU64, more: u64) {
 }
 
 /// What a worker leaves behind.
-pub(super) struct Outcome<T> {
+pub(super) struct Outcome {
     pub(super) tally: Tally,
-    /// Tasks that an interrupt kept from running.
-    pub(super) left: Vec<T>,
+    /// How many tasks were in its queue when it stopped.
+    pub(super) left: u64,
 }
 
 /// The failures of a run: the first ones in full, the others as a number.
@@ -149,11 +149,11 @@ impl<'r, R: ParallelTaskRunner, Q: Queue<R::Task>> Crew<'r, R, Q> {
         (0..self.workers()).any(|worker| self.shows_work(worker))
     }
 
-    pub(super) fn hand_in(&self, outcome: Outcome<R::Task>) {
+    pub(super) fn hand_in(&self, outcome: Outcome) {
         self.outcomes.lock().push(outcome);
     }
 
-    pub(super) fn take_outcomes(&self) -> Vec<Outcome<R::Task>> {
+    pub(super) fn take_outcomes(&self) -> Vec<Outcome> {
         std::mem::take(&mut self.outcomes.lock())
     }
 
@@ -187,6 +187,6 @@ impl<'r, R: ParallelTaskRunner, Q: Queue<R::Task>> Crew<'r, R, Q> {
         let dead = sum(|desk| desk.counts.dead.load(Ordering::Acquire));
         let ended = sum(|desk| desk.attempts.ended());
         let posted = sum(|desk| desk.counts.posted.load(Ordering::Acquire));
-        Totals { finished: ended - dead, dead, posted }
+        Totals { finished: ended.saturating_sub(dead), dead, posted }
     }
 }

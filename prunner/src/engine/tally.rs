@@ -1,6 +1,6 @@
 //! What one worker counts for each label.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, mem::needs_drop, time::Duration};
 
 use super::times::Times;
 use crate::{task::Labeled, text};
@@ -14,6 +14,9 @@ pub(crate) struct Tally {
     far: HashMap<u64, Clicker>,
     /// What is needed only now and then, by the clickers' `row`.
     rows: Vec<Row>,
+    /// The label of the task that was started last, where tasks have destructors: those may panic, and
+    /// the task is gone then.
+    last: u64,
 }
 
 /// What is needed with every task of one label.
@@ -57,13 +60,16 @@ const FREE: Clicker = Clicker { id: 0, left: 1, due: 0, row: 0 };
 
 impl Tally {
     pub(crate) fn new() -> Self {
-        Self { near: Box::new([FREE; NEAR]), far: HashMap::new(), rows: Vec::new() }
+        Self { near: Box::new([FREE; NEAR]), far: HashMap::new(), rows: Vec::new(), last: 0 }
     }
 
     /// Counts a task that is about to run; true if it is to be [measured](Tally::measured).
     #[inline(always)]
-    pub(crate) fn start(&mut self, task: &impl Labeled) -> bool {
+    pub(crate) fn start<T: Labeled>(&mut self, task: &T) -> bool {
         let id = task.label_id();
+        if needs_drop::<T>() {
+            self.last = id;
+        }
         let clicker = &mut self.near[id as usize % NEAR];
         if clicker.id == id && clicker.left > 1 {
             clicker.left -= 1;
@@ -122,6 +128,14 @@ impl Tally {
         if due > 0 {
             self.rows[row].dead += 1;
         }
+    }
+
+    /// Notes that the task died that was started last; returns its label.
+    pub(crate) fn last_died(&mut self) -> String {
+        let Clicker { row, .. } = *self.clicker(self.last);
+        let row = &mut self.rows[row];
+        row.dead += 1;
+        row.label.to_string()
     }
 
     /// All rows.

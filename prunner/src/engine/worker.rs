@@ -1,7 +1,9 @@
 //! The loop of one worker: take a task, run it, commit what it did.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
+    any::Any,
+    mem::{self, needs_drop},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     thread::{self, Builder, Scope},
     time::Instant,
 };
@@ -16,7 +18,7 @@ use super::{
 use crate::{
     context::Context,
     effects::{Effects, Publish},
-    failure::{Cause, Failure, PanicWatch, drop_quietly, guarded},
+    failure::{Cause, Failure, PanicWatch, drop_quietly, unless_it_panics},
     runner::ParallelTaskRunner,
     sync::BarrierPair as _,
 };
@@ -32,6 +34,8 @@ pub(super) struct Worker<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>>
     pub(super) hand: Option<R::Task>,
     /// When the current task started, if it is measured.
     started: Option<Instant>,
+    /// Whether the destructor of a finished task has panicked.
+    dropped: bool,
     _watch: PanicWatch,
     _mayday: Mayday<'env, R, Q>,
 }
@@ -67,15 +71,15 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
     ) -> Self {
         log::debug!("worker {me} starts");
         crew.sleepers.moved_in(me);
-        let (mut queue, merges, desk) = crew.set_up(me);
-        let posts = queue.open();
+        let (queue, merges, desk) = crew.set_up(me);
         Self {
             post_office: PostOffice { crew, scope, me, queue, desk },
-            effects: Effects::new(me, crew.dict.of_this_thread(), posts, merges),
+            effects: Effects::new(me, crew.dict.of_this_thread(), Posts::new(), merges),
             tally: Tally::new(),
             pace: Pace::new(me),
             hand: None,
             started: None,
+            dropped: false,
             _watch: PanicWatch::begin(),
             _mayday: Mayday(crew),
         }
@@ -85,14 +89,13 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
     pub(super) fn begin(&mut self) -> Result<(), Cause> {
         let crew = self.post_office.crew;
         self.effects.eager = true;
-        self.effects.posts.narrow();
         let mut cx = Context { effects: &mut self.effects, publish: &mut self.post_office };
         let result = Cause::of(|| crew.runner.begin(&mut cx));
         self.effects.eager = false;
-        self.post_office.queue.make_room(&mut self.effects.posts);
+        // What it has merged may not go together with what it has flushed.
+        let result = result.and_then(|()| self.effects.settle());
         match result {
             Ok(()) => {
-                self.effects.merges.settle();
                 self.post_office.commit_posts(&mut self.effects.posts, &mut self.hand);
                 Ok(())
             }
@@ -110,7 +113,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
     /// each single task would cost more than a whole short task.
     pub(super) fn work(mut self) {
         while let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.work_until_panic())) {
-            self.recover(Cause::panic(payload));
+            self.recover(payload);
         }
         self.leave();
     }
@@ -154,37 +157,59 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
     }
 
     /// The task is finished: its effects become true, and the next one comes into the hand.
+    ///
+    /// It is dropped before that: if its destructor panics it is dead, and none of its effects is true.
     #[inline(always)]
     fn finish(&mut self) {
-        // If the destructor panics, the hand is empty all the same.
-        self.hand = None;
+        if needs_drop::<R::Task>() {
+            let panics = SetOnPanic(&mut self.dropped);
+            // If the destructor panics, the hand is empty all the same.
+            self.hand = None;
+            mem::forget(panics);
+        } else {
+            self.hand = None;
+        }
         self.post_office.commit(&mut self.effects, &mut self.hand);
+    }
+
+    /// Goes on after a panic: of the handler, of the task's label, or of its destructor.
+    #[cold]
+    fn recover(&mut self, payload: Box<dyn Any + Send>) {
+        if self.hand.is_some() {
+            self.die(Cause::panic(payload));
+        } else if mem::take(&mut self.dropped) {
+            let label = self.tally.last_died();
+            self.effects.discard();
+            self.bury(Failure::new(label, None, Cause::panic(payload), self.post_office.me));
+        } else {
+            // The engine's own.
+            resume_unwind(payload);
+        }
     }
 
     /// None of the task's effects become true; it is over.
     #[cold]
     fn die(&mut self, cause: Cause) {
-        // A panic has skipped the second look at the clock. This asks the program for the label, which may
-        // panic, too.
-        let _ = guarded(|| self.measured());
+        // A panic has skipped the second look at the clock. All of this asks the program for the label,
+        // which may panic, too.
+        unless_it_panics(|| self.measured());
         let Some(task) = self.hand.take() else { return };
+        unless_it_panics(|| self.tally.died(&task));
         self.effects.discard();
-        let _ = guarded(|| self.tally.died(&task));
-        let PostOffice { crew, me, .. } = self.post_office;
-        crew.failures.add(Failure::of(&task, cause, me));
-        self.effects.merges.end_attempt();
-        self.post_office.desk.counts.count_dead();
+        self.bury(Failure::of(&task, cause, self.post_office.me));
         drop_quietly(task);
     }
 
-    /// Goes on after a panic: of the handler, or of the destructor of a task that has finished.
-    #[cold]
-    fn recover(&mut self, cause: Cause) {
-        if self.hand.is_some() {
-            return self.die(cause);
+    /// Counts a dead task.
+    fn bury(&mut self, failure: Failure) {
+        let PostOffice { crew, desk, .. } = &self.post_office;
+        crew.failures.add(failure);
+        // The merges of finished tasks that cannot be joined: no answer of this run would be right.
+        if self.effects.merges.is_broken() || crew.dict.is_broken() {
+            crew.stop.drain();
         }
-        log::error!("a task that had finished {cause} when it was dropped");
-        self.post_office.commit(&mut self.effects, &mut self.hand);
+        self.effects.merges.end_attempt();
+        desk.counts.count_dead();
     }
 
     /// Hands in what is left when the run is over.
@@ -192,13 +217,27 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
         let crew = self.post_office.crew;
         // After an interrupt others may be parked: nobody will post for them any more.
         crew.sleepers.rouse_all();
-        let mut left = Vec::new();
-        while let Some(task) = self.hand.take() {
-            left.push(task);
-            self.post_office.queue.pop(&mut self.effects.posts, &mut self.hand);
+        let mut left = 0;
+        loop {
+            if self.hand.is_none() {
+                self.post_office.queue.pop(&mut self.effects.posts, &mut self.hand);
+            }
+            // One after the other, so that a long queue is not held twice.
+            let Some(task) = self.hand.take() else { break };
+            left += 1;
+            drop_quietly(task);
         }
         log::debug!("worker {} stops", self.post_office.me);
         crew.hand_in(Outcome { tally: self.tally, left });
+    }
+}
+
+/// Sets a flag unless it is forgotten.
+struct SetOnPanic<'a>(&'a mut bool);
+
+impl Drop for SetOnPanic<'_> {
+    fn drop(&mut self) {
+        *self.0 = true;
     }
 }
 

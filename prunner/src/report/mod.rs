@@ -16,8 +16,8 @@ use crate::{
 
 /// Everything about a run that is over: the ledger, counts and times by label, failures, the dict.
 ///
-/// `Display` prints it for a terminal: of more than 100 labels those with the most
-/// dead tasks, then those with the most tasks.
+/// `Display` prints it for a terminal: of more than 100 labels those with the most dead tasks, then those
+/// with the most tasks.
 ///
 /// # Serialized
 ///
@@ -25,14 +25,26 @@ use crate::{
 /// `elapsed_ns`, `workers` and `workers_started`. They stay. The dict is not among them: read what is
 /// wanted of it by its keys.
 ///
+/// # Examples
+///
 /// ```
-/// # use prunner::{MessageLoop, Runner, post_task};
-/// fn work(_: u64) {}
-/// let begin = || (0..10).for_each(|n| post_task(work, n));
-/// let report = Runner::new(MessageLoop::new(begin, || ())).start()?;
-/// // serde_json::to_string_pretty(&report), for instance.
-/// fn is_serialize(_: &impl serde::Serialize) {}
-/// is_serialize(&report);
+/// use prunner::{Key, MessageLoop, Runner, Sum, merge, post_task};
+///
+/// const SUM: Key<Sum<u64>> = Key::new("sum");
+///
+/// fn add(n: u64) {
+///     merge(SUM, Sum(n));
+/// }
+///
+/// let begin = || (1..=10).for_each(|n| post_task(add, n));
+/// let report = Runner::new(MessageLoop::new(begin, || ())).workers(2).start()?;
+/// assert_eq!(report.ledger().finished, 10);
+/// assert_eq!(report.labels().len(), 1);
+/// assert_eq!(report.label("no such task").map(|label| label.finished()), None);
+/// assert!(report.failures().is_empty() && report.workers_started() <= report.workers());
+/// assert_eq!(report.dict().get(SUM), Some(Sum(55)));
+/// println!("{report}\nafter {:?}", report.elapsed());
+/// assert_eq!(report.into_dict().remove(SUM), Some(Sum(55)));
 /// # Ok::<(), prunner::Error>(())
 /// ```
 #[derive(Debug)]
@@ -49,6 +61,17 @@ pub struct Report {
 /// The tasks of a run by what happened to them: `posted = finished + dead + left`, always.
 ///
 /// Serialized, it has its four fields.
+///
+/// ```
+/// use prunner::{MessageLoop, Runner, post_task};
+///
+/// let begin = || (0..4).for_each(|n: u32| post_task(|n| assert_ne!(n, 2), n));
+/// let run = Runner::new(MessageLoop::new(begin, || ())).tolerate_dead(true);
+/// let ledger = run.start()?.ledger();
+/// assert_eq!((ledger.posted, ledger.finished, ledger.dead, ledger.left), (4, 3, 1, 0));
+/// assert_eq!(ledger.to_string(), "posted 4 = finished 3 + dead 1");
+/// # Ok::<(), prunner::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Ledger {
@@ -82,6 +105,24 @@ impl fmt::Display for Ledger {
 ///
 /// The fields are `label`, `finished`, `dead` and `measured`, then in nanoseconds, or null if nothing was
 /// measured, `mean_ns`, `median_ns`, `p99_ns` and `longest_ns`. They stay.
+///
+/// # Examples
+///
+/// ```
+/// use prunner::{MessageLoop, Runner, post_task};
+///
+/// fn work(n: u64) {
+///     std::hint::black_box((0..n).sum::<u64>());
+/// }
+///
+/// let begin = || (0..100).for_each(|n| post_task(work, n));
+/// let report = Runner::new(MessageLoop::new(begin, || ())).start()?;
+/// let [work] = report.labels() else { panic!("there is one label") };
+/// assert_eq!((work.finished(), work.dead()), (100, 0));
+/// println!("{}: {:?} on average", work.label(), work.mean());
+/// println!("the longest of {}: {:?}", work.measured(), work.quantile(1.0));
+/// # Ok::<(), prunner::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct LabelReport {
     label: String,

@@ -6,6 +6,7 @@ mod hooks;
 mod loops;
 mod nested;
 mod order;
+mod payload;
 mod report;
 mod settings;
 mod travel;
@@ -17,6 +18,8 @@ use prunner_tests::{
     tree::Tree,
     watchdog::Watchdog,
 };
+
+prunner_tests::watched!();
 
 prunner::worker_test!(
     Travelling<dict::AllKinds>,
@@ -38,6 +41,8 @@ prunner::worker_test!(
     Travelling<order::Layers>,
     Travelling<order::Posts>,
     Travelling<order::Ranks>,
+    Travelling<payload::Carries>,
+    Travelling<payload::Weighs>,
     Travelling<report::Steps>,
     Travelling<report::Works>,
     Travelling<report::Together>,

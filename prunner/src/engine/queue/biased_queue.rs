@@ -62,10 +62,6 @@ impl<T: Send> Queue<T> for BiasedQueue<T> {
         (queue, BiasedStealer { lanes: visitor, visible })
     }
 
-    fn open(&mut self) -> Posts<T> {
-        self.lanes.with(|shown| shown.lanes.open())
-    }
-
     fn make_room(&mut self, posts: &mut Posts<T>) {
         self.lanes.with(|shown| shown.lanes.make_room(posts));
     }

@@ -1,11 +1,9 @@
 //! Where follow-ups wait when they will be moved elsewhere in any case.
 
-use std::mem;
-
 use super::{Posts, ring::Ring};
 use crate::task::Priority;
 
-/// The follow-ups of the running handler, from number 0 on.
+/// Room for the follow-ups of the running handler.
 pub(crate) struct Buffer<T>(Ring<T>);
 
 impl<T> Buffer<T> {
@@ -13,28 +11,64 @@ impl<T> Buffer<T> {
         Self(Ring::new())
     }
 
-    /// Opens it, once; as everywhere, the posts are left with room for one at least.
+    /// Opens it, once: posts to be used with this buffer alone.
     pub(crate) fn open(&mut self) -> Posts<T> {
-        self.0.grow(1, 0..0);
-        Posts::new(self.0.open(0..0))
+        Posts::new()
     }
 
     /// Makes room for at least one more post.
     pub(crate) fn make_room(&mut self, posts: &mut Posts<T>) {
-        let end = posts.window.end;
-        self.0.grow(end + 1, 0..end);
-        posts.window = self.0.open(0..0);
-        posts.window.end = end;
+        let live = posts.live();
+        let head = live.start;
+        // SAFETY: only posts are there (invariant 3), and they are attached at once.
+        unsafe { self.0.grow(live.len() + 1, live) };
+        // SAFETY: as above.
+        unsafe { posts.attach(&mut self.0, head) };
     }
 
-    /// Moves all posts out, those of each priority in the order in which they were posted.
+    /// Moves all posts out, those of each priority in the order in which they were posted. If `to`
+    /// panics, posts that it has not been given may stay.
     pub(crate) fn drain(&mut self, posts: &mut Posts<T>, mut to: impl FnMut(Priority, T)) {
-        for (priority, task) in posts.prioritised.drain(..) {
-            to(priority, task);
+        posts.drain_prioritised().for_each(|(priority, task)| to(priority, task));
+        while let Some(task) = posts.pop_oldest() {
+            to(Priority::Normal, task);
         }
-        for number in 0..mem::take(&mut posts.window.end) {
-            // SAFETY: the posts start at 0, were written up to the end, and each is read once.
-            to(Priority::Normal, unsafe { self.0.read(number) });
+        // SAFETY: there is nothing left, so the whole ring is room.
+        unsafe { posts.attach(&mut self.0, posts.end()) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    fn posted(buffer: &mut Buffer<Box<u64>>, tasks: std::ops::Range<u64>) -> Posts<Box<u64>> {
+        let mut posts = buffer.open();
+        for task in tasks {
+            let refused = posts.push(Box::new(task));
+            if let Err(task) = refused {
+                buffer.make_room(&mut posts);
+                assert!(posts.push(task).is_ok(), "room was made");
+            }
         }
+        posts
+    }
+
+    #[test]
+    fn a_drain_that_panics_leaves_the_rest_where_it_was() {
+        let mut buffer = Buffer::new();
+        let mut posts = posted(&mut buffer, 0..200);
+        let drained = catch_unwind(AssertUnwindSafe(|| {
+            buffer.drain(&mut posts, |_, task| assert!(*task < 70, "enough"));
+        }));
+        assert!(drained.is_err());
+        assert_eq!(posts.len(), 129, "the seventieth was given away");
+        buffer.make_room(&mut posts);
+        assert!(posts.push(Box::new(200)).is_ok());
+        let mut rest = Vec::new();
+        buffer.drain(&mut posts, |_, task| rest.push(*task));
+        assert!(rest.into_iter().eq(71..=200));
     }
 }

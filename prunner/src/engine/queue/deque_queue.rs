@@ -33,10 +33,6 @@ impl<T: Send> Queue<T> for DequeQueue<T> {
         (Self { lanes, buffer: Buffer::new(), newest_is_next: order == Order::Lifo }, stealers)
     }
 
-    fn open(&mut self) -> Posts<T> {
-        self.buffer.open()
-    }
-
     fn make_room(&mut self, posts: &mut Posts<T>) {
         self.buffer.make_room(posts);
     }

@@ -2,10 +2,7 @@
 
 use std::{collections::VecDeque, mem};
 
-use super::{
-    Order,
-    ring::{Posts, Ring},
-};
+use super::{Order, Posts, ring::Ring};
 use crate::task::Priority;
 
 /// Tasks of normal priority lie in a ring whose far end the owner writes without the lock; the few
@@ -35,49 +32,42 @@ impl<T> Lanes<T> {
             && self.others.as_ref().is_none_or(|it| it.high.is_empty() && it.low.is_empty())
     }
 
-    /// Opens the owner's end.
-    pub(super) fn open(&mut self) -> Posts<T> {
-        self.ring.grow(1, 0..0);
-        Posts::new(self.ring.open(self.head..self.tail))
-    }
-
     /// Makes room for more posts.
     pub(super) fn make_room(&mut self, posts: &mut Posts<T>) {
-        // Thieves and, with oldest first, the owner may have taken some since the window was opened.
-        let window = &posts.window;
-        let needed = window.end + 1 - self.head;
-        if needed > self.ring.capacity() {
-            self.ring.grow(needed, self.head..window.end);
-        }
-        let (start, end) = (window.start, window.end);
-        posts.window = self.ring.open(self.head..self.tail);
-        (posts.window.start, posts.window.end) = (start, end);
+        // Thieves and, with oldest first, the owner may have taken some since room was made last: then
+        // there is some without growing.
+        let live = self.head..posts.end();
+        // SAFETY: what is there is published or one of the posts (invariants 2 and 3), and they are
+        // attached at once.
+        unsafe { self.ring.grow(live.len() + 1, live) };
+        // SAFETY: nothing is in front of `head`.
+        unsafe { posts.attach(&mut self.ring, self.head) };
     }
 
     /// Publishes the posts of normal priority.
     #[inline(always)]
     pub(super) fn publish_normal(&mut self, posts: &mut Posts<T>) {
-        self.tail = posts.window.end;
-        posts.window.start = self.tail;
+        self.tail = posts.publish();
     }
 
     /// Publishes all posts.
     pub(super) fn publish(&mut self, posts: &mut Posts<T>) {
         self.publish_normal(posts);
-        for (priority, task) in posts.prioritised.drain(..) {
+        for (priority, task) in posts.drain_prioritised() {
             self.others(priority).push_back(task);
         }
     }
 
-    /// Takes the newest task of normal priority.
+    /// Takes the newest task of normal priority. There must be no posts.
     #[inline(always)]
     pub(super) fn take_newest(&mut self, posts: &mut Posts<T>, hand: &mut Option<T>) {
         if self.head == self.tail {
             return;
         }
         self.tail -= 1;
-        (posts.window.start, posts.window.end) = (self.tail, self.tail);
-        // SAFETY: published tasks are there and belong to whoever is inside the lock.
+        // SAFETY: this is the ring's tail, and below the last one.
+        unsafe { posts.move_to(self.tail) };
+        // SAFETY: it was published, and its number was given up just now (invariant 2).
         super::put(hand, unsafe { self.ring.read(self.tail) });
     }
 
@@ -118,7 +108,8 @@ impl<T> Lanes<T> {
             }
             _ if self.head < self.tail => {
                 let half = (self.tail - self.head).div_ceil(2);
-                self.ring.move_into(self.head..self.head + half, &mut loot.ring);
+                // SAFETY: they are published (invariant 2), and the thief's loot is empty when it comes.
+                unsafe { self.ring.move_into(self.head..self.head + half, &mut loot.ring) };
                 self.head += half;
                 loot.normal = 0..half;
             }
@@ -137,7 +128,10 @@ impl<T> Lanes<T> {
             mem::swap(&mut self.ring, &mut loot.ring);
             (self.head, self.tail) = (loot.normal.start, loot.normal.end);
             loot.normal = 0..0;
-            posts.window = self.ring.open(self.head..self.tail);
+            // SAFETY: there are no posts, and this is the tail of the ring that is here now.
+            unsafe { posts.move_to(self.tail) };
+            // SAFETY: as above; nothing is in front of `head`.
+            unsafe { posts.attach(&mut self.ring, self.head) };
         }
     }
 
@@ -150,7 +144,7 @@ impl<T> Lanes<T> {
 
 impl<T> Drop for Lanes<T> {
     fn drop(&mut self) {
-        // SAFETY: published tasks are there and nobody else is left.
+        // SAFETY: published tasks are there (invariant 2), and nothing else holds the lock.
         unsafe { self.ring.drop_tasks(self.head..self.tail) };
     }
 }

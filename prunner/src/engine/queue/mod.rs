@@ -7,12 +7,13 @@ mod biased_queue;
 mod buffer;
 mod deque_queue;
 mod lanes;
+mod posts;
 mod ring;
 
 pub(crate) use biased_queue::BiasedQueue;
 pub(crate) use buffer::Buffer;
 pub(crate) use deque_queue::DequeQueue;
-pub(crate) use ring::Posts;
+pub(crate) use posts::Posts;
 
 use std::mem;
 
@@ -24,6 +25,23 @@ use crate::sync::Barrier;
 ///
 /// Thieves take the oldest tasks either way. The order is a preference, not a promise: with more
 /// than one worker tasks run side by side.
+///
+/// ```
+/// use prunner::{Append, Key, MessageLoop, Order, Runner, merge, post_task};
+///
+/// const RAN: Key<Append<u32>> = Key::new("ran");
+///
+/// fn begin() {
+///     (1..=3).for_each(|n| post_task(|n| merge(RAN, Append::one(n)), n));
+/// }
+///
+/// for (order, expected) in [(Order::Lifo, [3, 2, 1]), (Order::Fifo, [1, 2, 3])] {
+///     let program = MessageLoop::new(begin, || ());
+///     let report = Runner::new(program).workers(1).order(order).start()?;
+///     assert_eq!(report.dict().get(RAN).unwrap_or_default().0, expected);
+/// }
+/// # Ok::<(), prunner::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Order {
@@ -46,11 +64,8 @@ pub(crate) trait Queue<T>: Send + Sized {
     /// Makes an empty queue and the handle for thieves.
     fn new(order: Order) -> (Self, Self::Stealer);
 
-    /// Opens the owner's end, to be used with this queue alone. Here as everywhere in this trait, the
-    /// posts are left with room for one at least.
-    fn open(&mut self) -> Posts<T>;
-
-    /// Makes room for at least one more post.
+    /// Makes room for at least one more post. Here as everywhere in this trait, `posts` are new or have
+    /// been used with this queue alone.
     fn make_room(&mut self, posts: &mut Posts<T>);
 
     /// Publishes `posts` (which is left empty) and takes the next task to run into `hand`.

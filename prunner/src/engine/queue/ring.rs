@@ -1,14 +1,31 @@
 //! A ring of tasks of which the owner writes one end without a lock.
 //!
-//! Tasks have numbers that only ever fit into the ring's last `capacity` of them. Those from `head` to
-//! `tail` are published: they belong to whoever is inside the queue's lock. Those from `tail` to the
-//! end of the [`Posts`] are follow-ups of the running handler: they belong to the owner alone, and
-//! become published when `tail` moves over them. So a follow-up is written once, to where it will be
-//! taken from.
+//! Tasks have numbers. Those from `head` to `tail` are published; those from `tail` to the end of the
+//! [`Posts`](super::Posts) are follow-ups of the running handler, and become published when `tail` moves
+//! over them. So a follow-up is written once, to where it will be taken from.
+//!
+//! # Invariants
+//!
+//! Every SAFETY note of this folder rests on these and names them.
+//!
+//! 1. **Slots.** A task lies in the slot that the low bits of its number name. All tasks that are there
+//!    have numbers within `capacity` of each other, so no two share a slot.
+//! 2. **Published.** The tasks from `head` to `tail` are there, and belong to whoever is inside the
+//!    queue's lock.
+//! 3. **Follow-ups.** The posts from `start` to `end` are there and belong to the owner alone. `start` is
+//!    `tail`, except where posts are drained from a [`Buffer`](super::Buffer), which publishes nothing.
+//! 4. **Room.** `start <= end <= limit <= head + capacity`. A push at the limit is refused, so a number
+//!    that is written has its slot in the ring and the slot is free. `head` only grows until the posts
+//!    are attached again: a limit may be lower than it could be, never higher.
+//! 5. **One place.** The posts know where the slots are. Whoever grows a ring, or swaps it for another,
+//!    attaches its posts again before it returns.
+//! 6. **No code of the program** runs while one of these does not hold. Growing and moving copy bytes;
+//!    a task is dropped after its number was given up; and a post makes room and is written before
+//!    anything is published or merged on its account, which may panic.
 
 use std::{mem::MaybeUninit, ops::Range};
 
-use crate::task::Priority;
+use crate::failure::drop_quietly;
 
 /// Storage for tasks by number; it neither knows nor drops which of them are there.
 pub(super) struct Ring<T> {
@@ -27,26 +44,44 @@ impl<T> Ring<T> {
         self.slots.len()
     }
 
+    /// Where the slots are.
+    pub(super) fn base(&mut self) -> *mut T {
+        self.slots.as_mut_ptr().cast()
+    }
+
+    /// What gives a number's slot; meaningless while there is none.
+    pub(super) fn mask(&self) -> usize {
+        self.capacity().wrapping_sub(1)
+    }
+
     /// Takes the task with this number out.
     ///
     /// # Safety
     ///
-    /// It was written, has not been read since, and belongs to the caller.
+    /// It was written, has not been read since, and belongs to the caller (invariants 2 and 3).
     #[inline(always)]
     pub(super) unsafe fn read(&self, number: usize) -> T {
         debug_assert!(self.capacity() > 0);
-        let slot = number & (self.capacity().wrapping_sub(1));
+        let slot = number & self.mask();
         // SAFETY: the mask keeps the slot inside, and the caller says that a task is there.
         unsafe { read_by_words(self.slots.as_ptr().add(slot).cast::<T>()) }
     }
 
-    /// Makes room for at least `capacity` tasks, of which those in `live` are there and stay.
-    pub(super) fn grow(&mut self, capacity: usize, live: Range<usize>) {
+    /// Makes room for at least `capacity` tasks, of which those in `live` are there and stay. It panics,
+    /// with nothing changed, where memory cannot hold so many.
+    ///
+    /// # Safety
+    ///
+    /// `live` is no longer than the capacity is now, no task outside `live` is there, and all of them
+    /// belong to the caller (invariants 1 to 3). Posts of this ring are attached again before they are
+    /// used (invariant 5).
+    pub(super) unsafe fn grow(&mut self, capacity: usize, live: Range<usize>) {
         let old = self.capacity();
         let new = capacity.next_power_of_two().max(FIRST_CAPACITY);
         if new <= old {
             return;
         }
+        debug_assert!(live.len() <= old, "{live:?} were in {old} slots");
         self.slots.reserve_exact(new - old);
         // SAFETY: the memory is reserved, and a `MaybeUninit` need not be initialised.
         unsafe { self.slots.set_len(new) };
@@ -66,15 +101,22 @@ impl<T> Ring<T> {
         }
     }
 
-    /// Copies the tasks in `live` to the start of `to`, as its numbers 0, 1, 2 and so on; `to` must be
-    /// empty. They are gone from here.
-    pub(super) fn move_into(&mut self, live: Range<usize>, to: &mut Ring<T>) {
+    /// Copies the tasks in `live` to the start of `to`, as its numbers 0, 1, 2 and so on. They are gone
+    /// from here.
+    ///
+    /// # Safety
+    ///
+    /// They are there and belong to the caller, who does not use their old numbers again (invariants 1
+    /// and 2). `to` is empty and has no posts (invariant 5).
+    pub(super) unsafe fn move_into(&mut self, live: Range<usize>, to: &mut Ring<T>) {
         let count = live.len();
         if count == 0 {
             return;
         }
-        to.grow(count, 0..0);
-        let first = live.start & (self.capacity() - 1);
+        debug_assert!(count <= self.capacity(), "{live:?} were in {} slots", self.capacity());
+        // SAFETY: as the caller promises, nothing is in it.
+        unsafe { to.grow(count, 0..0) };
+        let first = live.start & self.mask();
         let before_wrap = count.min(self.capacity() - first);
         let (from, to) = (self.slots.as_ptr(), to.slots.as_mut_ptr());
         // SAFETY: both stretches are inside their vectors, which are not the same.
@@ -83,27 +125,15 @@ impl<T> Ring<T> {
         unsafe { to.add(before_wrap).copy_from_nonoverlapping(from, count - before_wrap) };
     }
 
-    /// Drops the tasks in `live`.
+    /// Drops the tasks in `live`, also when a destructor panics.
     ///
     /// # Safety
     ///
-    /// They are there and belong to the caller.
+    /// They are there, belong to the caller (invariants 2 and 3), and their numbers are not used again.
     pub(super) unsafe fn drop_tasks(&mut self, live: Range<usize>) {
         for number in live {
             // SAFETY: as the caller promises.
-            drop(unsafe { self.read(number) });
-        }
-    }
-
-    /// Opens the far end for follow-ups, behind the published tasks. There is room for one at least if
-    /// the ring is larger than what is in it.
-    pub(super) fn open(&mut self, published: Range<usize>) -> Window<T> {
-        Window {
-            base: self.slots.as_mut_ptr().cast(),
-            mask: self.capacity().wrapping_sub(1),
-            start: published.end,
-            end: published.end,
-            limit: published.start + self.capacity(),
+            drop_quietly(unsafe { self.read(number) });
         }
     }
 }
@@ -119,7 +149,7 @@ impl<T> Ring<T> {
 ///
 /// As for `ptr::read`.
 #[inline(always)]
-unsafe fn read_by_words<T>(from: *const T) -> T {
+pub(super) unsafe fn read_by_words<T>(from: *const T) -> T {
     type Word = MaybeUninit<u64>;
     const FEW: usize = 8;
     let words = size_of::<T>() / size_of::<Word>();
@@ -141,120 +171,26 @@ unsafe fn read_by_words<T>(from: *const T) -> T {
     unsafe { task.assume_init() }
 }
 
-/// The owner's end of a ring: the follow-ups of the running handler.
-pub(super) struct Window<T> {
-    base: *mut T,
-    mask: usize,
-    pub(super) start: usize,
-    pub(super) end: usize,
-    /// The number that would overwrite the oldest task that may still be there, or less.
-    pub(super) limit: usize,
-}
-
-/// The follow-ups of the running handler, until it commits.
-pub(crate) struct Posts<T> {
-    pub(super) window: Window<T>,
-    pub(super) prioritised: Vec<(Priority, T)>,
-}
-
-impl<T> Posts<T> {
-    pub(super) fn new(window: Window<T>) -> Self {
-        Self { window, prioritised: Vec::new() }
-    }
-
-    /// Adds a follow-up; returns whether it has taken the last room.
-    ///
-    /// Looking afterwards and not before leaves nothing to be done with the task when there is no room:
-    /// it goes from the caller's registers to its slot, and handlers have this inlined.
-    ///
-    /// # Safety
-    ///
-    /// There is room for one: more was made when the last was taken.
-    #[inline(always)]
-    pub(crate) unsafe fn push(&mut self, task: T) -> bool {
-        let window = &mut self.window;
-        debug_assert!(window.end < window.limit, "there is no room for a post");
-        // SAFETY: the mask keeps the slot inside the ring, which changes its place only together with
-        // this window; numbers from `start` to `limit` belong to the owner, and `end` is one of them.
-        unsafe { window.base.add(window.end & window.mask).write(task) };
-        window.end += 1;
-        window.end == window.limit
-    }
-
-    /// Leaves room for a single post.
-    pub(crate) fn narrow(&mut self) {
-        self.window.limit = self.window.end + 1;
-    }
-
-    /// Adds a follow-up that is not of normal priority.
-    pub(crate) fn push_prioritised(&mut self, priority: Priority, task: T) {
-        self.prioritised.push((priority, task));
-    }
-
-    #[inline(always)]
-    pub(crate) fn len(&self) -> usize {
-        self.normal() + self.prioritised.len()
-    }
-
-    #[inline(always)]
-    pub(super) fn normal(&self) -> usize {
-        self.window.end - self.window.start
-    }
-
-    #[inline(always)]
-    pub(super) fn has_prioritised(&self) -> bool {
-        !self.prioritised.is_empty()
-    }
-
-    /// Takes the newest of normal priority into `hand`.
-    #[inline(always)]
-    pub(super) fn pop(&mut self, hand: &mut Option<T>) {
-        let window = &mut self.window;
-        if window.end == window.start {
-            return;
-        }
-        window.end -= 1;
-        // SAFETY: `push` wrote it and nothing has read it; the owner's end belongs to the owner.
-        super::put(hand, unsafe { read_by_words(window.base.add(window.end & window.mask)) });
-    }
-
-    /// Takes everything out, in no particular order.
-    pub(crate) fn take_all(&mut self) -> Vec<T> {
-        let prioritised = self.prioritised.drain(..).map(|(_, task)| task);
-        let mut all: Vec<T> = prioritised.collect();
-        all.extend(std::iter::from_fn(|| {
-            let mut hand = None;
-            self.pop(&mut hand);
-            hand
-        }));
-        all
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Posts, *};
 
     #[test]
     fn tasks_keep_their_numbers_when_the_ring_grows() {
         for head in [0, 1, 63, 64, 100, 127, 128, 1000] {
             let mut ring = Ring::new();
-            ring.grow(1, 0..0);
-            let mut window = Posts::new(ring.open(head..head));
-            let mut tail = head;
+            let mut posts = Posts::new();
+            // SAFETY: nothing is there.
+            unsafe { posts.move_to(head) };
             for round in 0..3 {
-                let mut last = false;
-                while !last {
-                    let number = Box::new(window.window.end);
-                    // SAFETY: the last room was not taken.
-                    last = unsafe { window.push(number) };
-                }
-                tail = window.window.end;
-                assert_eq!(tail - head, ring.capacity(), "round {round}");
-                ring.grow(ring.capacity() + 1, head..tail);
-                window = Posts::new(ring.open(head..tail));
+                // SAFETY: these were pushed below, and the posts are attached again at once.
+                unsafe { ring.grow(ring.capacity() + 1, head..posts.end()) };
+                // SAFETY: as above; nothing is in front of `head`.
+                unsafe { posts.attach(&mut ring, head) };
+                while posts.push(Box::new(posts.end())).is_ok() {}
+                assert_eq!(posts.end() - head, ring.capacity(), "round {round}");
             }
-            for number in head..tail {
+            for number in head..posts.publish() {
                 // SAFETY: each was written once above and is read once here.
                 assert_eq!(*unsafe { ring.read(number) }, number);
             }
@@ -264,13 +200,19 @@ mod tests {
     #[test]
     fn a_theft_over_the_seam_keeps_the_order() {
         let (mut ring, mut loot) = (Ring::new(), Ring::new());
-        ring.grow(1, 0..0);
-        let mut posts = Posts::new(ring.open(50..50));
+        let mut posts = Posts::new();
+        // SAFETY: nothing is there.
+        unsafe { ring.grow(1, 0..0) };
+        // SAFETY: as above.
+        unsafe { posts.move_to(50) };
+        // SAFETY: as above.
+        unsafe { posts.attach(&mut ring, 50) };
         for task in 50..50 + 64 {
-            // SAFETY: the ring has 64 slots.
-            unsafe { posts.push(task.to_string()) };
+            assert!(posts.push(task.to_string()).is_ok(), "the ring has 64 slots");
         }
-        ring.move_into(50..100, &mut loot);
+        posts.publish();
+        // SAFETY: they were pushed above.
+        unsafe { ring.move_into(50..100, &mut loot) };
         for (at, task) in (50..100).enumerate() {
             // SAFETY: it was moved here and is read once.
             assert_eq!(unsafe { loot.read(at) }, task.to_string());
