@@ -44,6 +44,7 @@ use crate::{failure::Cause, report::Report, text};
 ///     _ if error.is_begin() || error.is_end() => "begin or end failed",
 ///     _ if error.is_workers() => "no worker processes to go on with",
 ///     _ if error.is_dict() => "the dict is not whole",
+///     _ if error.is_ledger() => "a fault of prunner",
 ///     _ if error.is_dead() => "tasks died",
 ///     _ => "another reason",
 /// };

@@ -198,7 +198,7 @@ impl<R: ParallelTaskRunner> Runner<R> {
     /// Whether queues may rely on `membarrier(2)`, which is faster; they do, where it works.
     ///
     /// Where it does not (it is Linux's, and some sandboxes forbid it) another queue is used in any
-    /// case. Switching it off is for tests and comparisons.
+    /// case. Switching it off is for tests and comparisons, on threads alone.
     pub fn membarrier(mut self, allow: bool) -> Self {
         self.membarrier = allow;
         self
@@ -262,8 +262,8 @@ impl<R: ParallelTaskRunner> Runner<R> {
     }
 
     /// How large a task may be, and each value that is merged or kept in the dict, in bytes as they travel;
-    /// 64 MiB unless it is set, and at most 192 MiB. A task that is larger is dead when it is posted, one
-    /// that merges or writes a larger value is dead, too; the run goes on. Only for
+    /// 64 MiB unless it is set, and at most 192 MiB. A task that is larger is dead when it is posted, and the
+    /// run goes on; a larger value of the dict ends the run with an error that names it. Only for
     /// [processes](Runner::processes).
     pub fn max_payload(mut self, bytes: u64) -> Self {
         self.payload = Some(bytes);
@@ -403,6 +403,11 @@ impl<R: ParallelTaskRunner> Runner<R> {
                     "{what} is for worker processes: call processes(), too, or leave it out"
                 ))),
             };
+        }
+        if !self.membarrier {
+            return Err(Error::config(
+                "membarrier(false) is for threads: leave it out where processes() is called",
+            ));
         }
         let threads = self.threads.unwrap_or(1);
         if threads == 0 {

@@ -80,10 +80,19 @@ impl Process {
     ///
     /// When it is no longer there.
     pub fn interrupt(&self) {
+        self.signal(libc::SIGINT);
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    ///
+    /// When it is no longer there.
+    pub fn signal(&self, signal: libc::c_int) {
         let pid = libc::pid_t::try_from(self.child.id()).expect("a pid is a pid_t");
         // SAFETY: the process is our child and was not waited for, so the pid is still its own.
-        let sent = unsafe { libc::kill(pid, libc::SIGINT) };
-        assert_eq!(sent, 0, "SIGINT was not sent");
+        let sent = unsafe { libc::kill(pid, signal) };
+        assert_eq!(sent, 0, "signal {signal} was not sent");
     }
 
     /// Its number, which is its own until it was waited for.

@@ -55,7 +55,8 @@ fn start_measuring() -> usize {
 fn assert_no_more_than(start: usize) {
     let more = MOST.load(Ordering::SeqCst) - start;
     let tasks = TASKS * size_of::<Heavy>();
-    assert!(more < tasks / 10, "{more} bytes more, where the tasks alone are {tasks}");
+    // Some: a queue that has become short may be moved to where less room is.
+    assert!(more < tasks / 2, "{more} bytes more, where the tasks alone are {tasks}");
 }
 
 /// One test, because the allocator counts for the whole process.

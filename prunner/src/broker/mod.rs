@@ -53,7 +53,8 @@
 //! assert_eq!(broker.step(Some(&commit), &[])?, Step::Lost, "a commit counts once");
 //!
 //! // The third task dies, and that is the end.
-//! let letter = DeadLetter { task: Bytes(b"third".into()), report: Bytes(b"why".into()) };
+//! let (task, report) = (Bytes(b"third".into()), Bytes(b"why".into()));
+//! let letter = DeadLetter { task, report, interruptions: 0 };
 //! let died = LabelCount { label: "add".into(), dead: 1, ..LabelCount::default() };
 //! let commit = Commit { labels: vec![died], dead: vec![letter], ..Commit::new(next) };
 //! assert_eq!(broker.step(Some(&commit), &[])?, Step::Done);
@@ -112,6 +113,9 @@
 //!     }
 //!     fn outcome(&self) -> Result<Outcome, BrokerError> {
 //!         self.0.outcome()
+//!     }
+//!     fn describe(&self) -> String {
+//!         format!("loud: {}", self.0.describe())
 //!     }
 //! }
 //! ```

@@ -75,6 +75,16 @@ macro_rules! checked_sums {
 
 checked_sums!(u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize Duration);
 
+/// The sum of two counts.
+fn count_up(count: u64, more: u64) -> u64 {
+    count.checked_add(more).unwrap_or_else(|| counter_overflows())
+}
+
+#[cold]
+fn counter_overflows() -> ! {
+    panic!("a Counter overflows: it counts up to {}", u64::MAX);
+}
+
 #[cold]
 fn sum_overflows(number: &str) -> ! {
     panic!("a Sum<{number}> overflows: use a wider number");
@@ -228,6 +238,11 @@ impl<K: Ord, V: Merge> Merge for BTreeMap<K, V> {
 /// sizes.add_ref(&8);
 /// assert_eq!((sizes.count(&7), sizes.count(&8), sizes.count(&9)), (1, 4, 0));
 /// ```
+///
+/// # Panics
+///
+/// Counting, merging and [`total`](Counter::total) panic when a count overflows, as a [`Sum`] does: no
+/// count is better than a wrong one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(bound(
     serialize = "T: Serialize",
@@ -248,7 +263,8 @@ impl<T: Eq + Hash, S: BuildHasher + Default> Counter<T, S> {
 
     /// Counts `item` `times` more.
     pub fn add_many(&mut self, item: T, times: u64) {
-        *self.0.entry(item).or_default() += times;
+        let count = self.0.entry(item).or_default();
+        *count = count_up(*count, times);
     }
 
     /// Counts a borrowed item once more; it is copied only when it is new.
@@ -258,7 +274,7 @@ impl<T: Eq + Hash, S: BuildHasher + Default> Counter<T, S> {
         Q: Eq + Hash + ToOwned<Owned = T> + ?Sized,
     {
         match self.0.get_mut(item) {
-            Some(count) => *count += 1,
+            Some(count) => *count = count_up(*count, 1),
             None => _ = self.0.insert(item.to_owned(), 1),
         }
     }
@@ -274,7 +290,7 @@ impl<T: Eq + Hash, S: BuildHasher + Default> Counter<T, S> {
 
     /// The sum of all counts.
     pub fn total(&self) -> u64 {
-        self.0.values().sum()
+        self.0.values().copied().fold(0, count_up)
     }
 
     /// The `n` items with the highest counts, equal counts in the order of the items.
@@ -314,7 +330,8 @@ impl<T: Eq + Hash, S: BuildHasher> Merge for Counter<T, S> {
             std::mem::swap(self, &mut other);
         }
         for (item, count) in other.0 {
-            *self.0.entry(item).or_default() += count;
+            let mine = self.0.entry(item).or_default();
+            *mine = count_up(*mine, count);
         }
     }
 }
@@ -379,5 +396,30 @@ mod tests {
         assert_eq!(counter.most_common(2), [(&3, 3), (&1, 2)]);
         assert_eq!(counter.most_common(9), [(&3, 3), (&1, 2), (&5, 2), (&9, 1)]);
         assert_eq!(counter.most_common(0), []);
+    }
+
+    /// As a sum does; a count that has wrapped around would be a wrong answer.
+    #[test]
+    fn a_counter_that_overflows_panics() {
+        let full = || {
+            let mut counter = Counter::<u32>::new();
+            counter.add_many(1, u64::MAX);
+            counter
+        };
+        let overflows: [fn(Counter<u32>); 5] = [
+            |mut counter| counter.add(1),
+            |mut counter| counter.add_ref(&1),
+            |mut counter| counter.add_many(1, 2),
+            |mut counter| counter.merge([1].into_iter().collect()),
+            |mut counter| {
+                counter.add(2);
+                counter.total();
+            },
+        ];
+        for overflow in overflows {
+            let panic = std::panic::catch_unwind(|| overflow(full())).expect_err("it overflows");
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            assert_eq!(text, Some("a Counter overflows: it counts up to 18446744073709551615"));
+        }
     }
 }

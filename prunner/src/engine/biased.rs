@@ -256,3 +256,33 @@ impl<T, B> fmt::Debug for Visitor<T, B> {
         f.debug_struct("Visitor").finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(prunner_loom)))]
+mod tests {
+    use super::*;
+
+    /// Real threads on a plain number: Miri and ThreadSanitizer see a race.
+    #[test]
+    fn owner_and_visitors_take_turns() {
+        const TIMES: u64 = if cfg!(miri) { 20 } else { 2000 };
+        let (mut owner, visitor) = biased(Barrier::detect(), 0);
+        let visits = std::thread::scope(|scope| {
+            let visitors = [(); 2].map(|()| {
+                scope.spawn(|| {
+                    let visit = |_: &u64| visitor.try_with(|value| *value += 1).is_some();
+                    let tried = (0..TIMES).filter(visit).count() as u64;
+                    (0..TIMES).for_each(|_| visitor.with(|value| *value += 1));
+                    tried + TIMES
+                })
+            });
+            for time in 0..TIMES {
+                if time.is_multiple_of(3) {
+                    owner.lend();
+                }
+                owner.with(|value| *value += 1);
+            }
+            visitors.map(|it| it.join().expect("a visitor does not panic")).iter().sum::<u64>()
+        });
+        assert_eq!(owner.with(|value| *value), visits + TIMES);
+    }
+}

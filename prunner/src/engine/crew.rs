@@ -169,11 +169,6 @@ impl<'r, R: ParallelTaskRunner, Q: Queue<R::Task>> Crew<'r, R, Q> {
         (0..workers).map(move |step| (first + step) % workers).filter(move |&it| it != worker)
     }
 
-    /// The end rule: all idle, all queues empty, seen twice without a change.
-    pub(super) fn is_quiescent(&self) -> bool {
-        self.epochs.quiescent(|| !self.anybody_shows_work())
-    }
-
     /// Sums what all workers have counted.
     ///
     /// What has come to an end is summed first and what was posted second: a task is posted before it

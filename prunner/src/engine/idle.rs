@@ -63,3 +63,43 @@ impl Epochs {
         })
     }
 }
+
+#[cfg(all(test, not(prunner_loom)))]
+mod tests {
+    use super::*;
+
+    /// Two workers, both idle.
+    fn idle() -> Epochs {
+        let epochs = Epochs::new(2);
+        epochs.set_idle(0);
+        epochs
+    }
+
+    #[test]
+    fn all_idle_with_nothing_queued_is_the_end() {
+        assert!(idle().quiescent(|| true));
+        assert!(!idle().quiescent(|| false));
+        assert!(!Epochs::new(2).quiescent(|| true), "worker 0 is busy");
+    }
+
+    /// H6: whoever takes a task behind the first scan is seen by the second.
+    #[test]
+    fn a_worker_that_turns_busy_between_the_scans_is_seen() {
+        let epochs = idle();
+        assert!(!epochs.quiescent(|| {
+            epochs.set_busy(1);
+            true
+        }));
+    }
+
+    /// H5: so is one that has taken a task and is idle again.
+    #[test]
+    fn a_worker_that_was_busy_between_the_scans_is_seen() {
+        let epochs = idle();
+        assert!(!epochs.quiescent(|| {
+            epochs.set_busy(1);
+            epochs.set_idle(1);
+            true
+        }));
+    }
+}

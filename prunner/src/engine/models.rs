@@ -9,7 +9,13 @@ use loom::{
     thread,
 };
 
-use super::{biased::biased, idle::Epochs, wake::Recheck, wake::Sleepers};
+use super::{
+    biased::biased,
+    idle::Epochs,
+    search::{Ground, search},
+    stop::Stop,
+    wake::{Recheck, Sleepers},
+};
 use crate::sync::{Barrier, BarrierPair as _, Mutex};
 
 /// Owner and visitor add to one plain number: a lost addition is a race, which loom reports. What the
@@ -183,5 +189,191 @@ fn no_wake_up_is_lost() {
         }
         worker.join().expect("the worker does not panic");
         assert!(!sleepers.wanted(), "the word counts nobody as asleep");
+    });
+}
+
+/// A run in which one worker's queue is a shelf, and the others have nothing.
+struct Field {
+    epochs: Epochs,
+    sleepers: Sleepers,
+    stop: Stop,
+    shelf: Shelf,
+    /// How many were woken that have never been started.
+    started: AtomicUsize,
+}
+
+impl Field {
+    /// Worker 0 is busy, worker 1 searches, and others have never been started.
+    fn new(workers: usize) -> Arc<Self> {
+        let sleepers = Sleepers::new(workers);
+        sleepers.take_sleeper().expect("worker 1 has never been started");
+        Arc::new(Self {
+            epochs: Epochs::new(workers),
+            sleepers,
+            stop: Stop::new(),
+            shelf: Shelf::new(0),
+            started: AtomicUsize::new(0),
+        })
+    }
+
+    /// Worker 0 posts a task that it never comes back to.
+    fn post(&self) {
+        self.shelf.put();
+        Barrier::Fence.light();
+        if self.sleepers.wanted() && self.shelf.shows_work() {
+            self.wake_one();
+        }
+    }
+
+    fn wake_one(&self) {
+        if let Some(sleeper) = self.sleepers.take_sleeper()
+            && !self.sleepers.rouse(sleeper)
+        {
+            self.started.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Worker 1, with the engine's own search; returns whether it has found a task.
+fn spawn_searcher(field: &Arc<Field>) -> thread::JoinHandle<bool> {
+    let field = Arc::clone(field);
+    thread::spawn(move || {
+        field.sleepers.moved_in(1);
+        searches(&field, 1)
+    })
+}
+
+fn searches(field: &Arc<Field>, me: usize) -> bool {
+    let mut searcher = Searcher { field: Arc::clone(field), me, found: false };
+    search(&mut searcher);
+    searcher.found
+}
+
+struct Searcher {
+    field: Arc<Field>,
+    me: usize,
+    found: bool,
+}
+
+impl Ground for Searcher {
+    const BARRIER: Barrier = Barrier::Fence;
+
+    fn me(&self) -> usize {
+        self.me
+    }
+
+    fn stop(&self) -> &Stop {
+        &self.field.stop
+    }
+
+    fn epochs(&self) -> &Epochs {
+        &self.field.epochs
+    }
+
+    fn sleepers(&self) -> &Sleepers {
+        &self.field.sleepers
+    }
+
+    fn anybody_shows_work(&self) -> bool {
+        self.field.shelf.shows_work()
+    }
+
+    /// The shelf is worker 0's.
+    fn others_show_work(&self) -> bool {
+        self.me != 0 && self.field.shelf.shows_work()
+    }
+
+    fn steal(&mut self) -> bool {
+        self.field.epochs.set_busy(self.me);
+        self.found = self.field.shelf.take();
+        if !self.found {
+            self.field.epochs.set_idle(self.me);
+        }
+        self.found
+    }
+
+    fn wake_one(&mut self) {
+        self.field.wake_one();
+    }
+}
+
+/// H7, with the engine's own way to sleep: the task of a poster that never comes back to it is taken. A
+/// searcher that misses it sleeps for ever, which loom reports as a deadlock.
+#[test]
+fn a_searcher_that_falls_asleep_finds_a_late_post() {
+    loom::model(|| {
+        let field = Field::new(2);
+        let searcher = spawn_searcher(&field);
+        field.post();
+        assert!(searcher.join().expect("the searcher does not panic"), "it found the task");
+    });
+}
+
+/// Two workers turn idle at the same time: one of them sees the end and wakes the other.
+#[test]
+fn one_of_two_that_fall_asleep_sees_the_end() {
+    loom::model(|| {
+        let field = Field::new(2);
+        field.epochs.set_busy(1);
+        let other = {
+            let field = Arc::clone(&field);
+            thread::spawn(move || {
+                field.sleepers.moved_in(1);
+                field.epochs.set_idle(1);
+                searches(&field, 1)
+            })
+        };
+        field.sleepers.moved_in(0);
+        field.epochs.set_idle(0);
+        field.sleepers.begin_search();
+        assert!(!searches(&field, 0) && !other.join().expect("the other does not panic"));
+        assert!(!field.stop.is_going());
+    });
+}
+
+/// Worker 0 stops the run and leaves, while worker 1 goes to sleep.
+#[test]
+fn a_searcher_that_falls_asleep_sees_the_stop() {
+    loom::model(|| {
+        let field = Field::new(2);
+        let searcher = spawn_searcher(&field);
+        field.stop.drain();
+        field.sleepers.rouse_all();
+        assert!(!searcher.join().expect("the searcher does not panic"));
+    });
+}
+
+/// H8: two posts come while worker 1 searches, and it takes one of them. The other is not left behind:
+/// somebody else is woken, by the poster or by the searcher.
+#[test]
+fn a_searcher_hands_over_what_it_leaves() {
+    loom::model(|| {
+        let field = Field::new(3);
+        let searcher = spawn_searcher(&field);
+        field.post();
+        field.post();
+        assert!(searcher.join().expect("the searcher does not panic"), "it found one");
+        assert!(field.shelf.shows_work());
+        assert_eq!(field.started.load(Ordering::Relaxed), 1, "the other task is stranded");
+    });
+}
+
+/// Everybody who sleeps is woken when the run is over.
+#[test]
+fn the_end_wakes_all() {
+    loom::model(|| {
+        // Both are listed as asleep from the start.
+        let sleepers = Arc::new(Sleepers::new(3));
+        let sleeping = [1, 2].map(|worker| {
+            let sleepers = Arc::clone(&sleepers);
+            thread::spawn(move || {
+                sleepers.moved_in(worker);
+                sleepers.sleep(worker);
+            })
+        });
+        sleepers.rouse_all();
+        for sleeper in sleeping {
+            sleeper.join().expect("a sleeper does not panic");
+        }
     });
 }

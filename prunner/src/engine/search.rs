@@ -4,10 +4,16 @@
 
 use std::time::{Duration, Instant};
 
-use super::{queue::Queue, wake::Recheck, worker::Worker};
+use super::{
+    idle::Epochs,
+    queue::Queue,
+    stop::Stop,
+    wake::{Recheck, Sleepers},
+    worker::Worker,
+};
 use crate::{
     runner::ParallelTaskRunner,
-    sync::{BarrierPair as _, spin_loop, thread},
+    sync::{Barrier, BarrierPair as _, spin_loop, thread},
 };
 
 /// The least time between two thefts from one victim: else a thief of short tasks comes back all the
@@ -16,8 +22,10 @@ const BETWEEN_THEFTS: Duration = Duration::from_micros(15);
 
 /// How often an idle worker looks around before it sleeps, at first without and then with letting
 /// others run.
-const SPINS: u32 = 20;
-const YIELDS: u32 = 20;
+///
+/// A model checker looks at every moment in any case.
+const SPINS: u32 = if cfg!(prunner_loom) { 0 } else { 20 };
+const YIELDS: u32 = if cfg!(prunner_loom) { 0 } else { 20 };
 
 /// What keeps a thief from being a nuisance.
 #[derive(Debug)]
@@ -37,6 +45,95 @@ impl Pace {
     }
 }
 
+/// Where a worker searches: its run, or a model of one.
+pub(super) trait Ground {
+    const BARRIER: Barrier;
+
+    /// The number of the worker that searches.
+    fn me(&self) -> usize;
+    fn stop(&self) -> &Stop;
+    fn epochs(&self) -> &Epochs;
+    fn sleepers(&self) -> &Sleepers;
+
+    /// Whether anybody has a task to give away.
+    fn anybody_shows_work(&self) -> bool;
+
+    /// Whether somebody else has a task to give away.
+    fn others_show_work(&self) -> bool;
+
+    /// Takes tasks of somebody else; false if there was nothing to be had.
+    ///
+    /// The worker turns busy *before* it takes anything (H4), and idle again if there was nothing.
+    fn steal(&mut self) -> bool;
+
+    /// Wakes one sleeper, which may mean to start it.
+    fn wake_one(&mut self);
+
+    /// The end rule: all idle, all queues empty, seen twice without a change.
+    fn is_quiescent(&self) -> bool {
+        self.epochs().quiescent(|| !self.anybody_shows_work())
+    }
+}
+
+/// Looks for a task until one is stolen or the run is over. The worker is idle and counted as a searcher,
+/// by itself or by whoever woke it.
+pub(super) fn search(ground: &mut impl Ground) {
+    let mut looks = 0;
+    while ground.stop().is_going() {
+        if ground.others_show_work() {
+            if ground.steal() {
+                if ground.sleepers().end_search() {
+                    hand_over(ground);
+                }
+                return;
+            }
+            looks = pause(looks + 1);
+        } else if looks == 0 && ground.is_quiescent() {
+            return end(ground);
+        } else if looks < SPINS + YIELDS {
+            looks = pause(looks + 1);
+        } else {
+            if park(ground) {
+                return end(ground);
+            }
+            looks = 1;
+        }
+    }
+}
+
+/// Wakes the next searcher if there is more to find than this one has taken: posts that came while it
+/// searched have woken nobody (H8).
+#[cold]
+fn hand_over<G: Ground>(ground: &mut G) {
+    // The poster's light barrier pairs with this: it saw a searcher, so its post is seen here.
+    G::BARRIER.heavy();
+    if ground.anybody_shows_work() {
+        ground.wake_one();
+    }
+}
+
+/// Sleeps until there may be work; true if the run has ended instead.
+fn park<G: Ground>(ground: &G) -> bool {
+    let me = ground.me();
+    let mut ended = false;
+    let recheck = ground.sleepers().register(me, || {
+        // Pairs with the light barrier after a post (H7), and with that of another worker that
+        // turns idle at the same time: the later of the two sees the end.
+        G::BARRIER.heavy();
+        ended = ground.is_quiescent();
+        ended || !ground.stop().is_going() || ground.others_show_work()
+    });
+    if recheck == Recheck::Sleep {
+        ground.sleepers().sleep(me);
+    }
+    ended
+}
+
+fn end(ground: &impl Ground) {
+    ground.stop().done();
+    ground.sleepers().rouse_all();
+}
+
 impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'_, '_, R, Q> {
     /// Looks for a task elsewhere; the hand stays empty when the run is over.
     ///
@@ -47,38 +144,42 @@ impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'_, '_, R, Q> {
         let crew = self.post_office.crew;
         crew.epochs.set_idle(self.post_office.me);
         crew.sleepers.begin_search();
-        self.search_as_searcher();
+        search(self);
+    }
+}
+
+impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Ground for Worker<'_, '_, R, Q> {
+    const BARRIER: Barrier = Q::BARRIER;
+
+    fn me(&self) -> usize {
+        self.post_office.me
     }
 
-    /// The worker is idle and counted as a searcher, by itself or by whoever woke it.
-    pub(super) fn search_as_searcher(&mut self) {
-        let (crew, me) = (self.post_office.crew, self.post_office.me);
-        let mut looks = 0;
-        while crew.stop.is_going() {
-            if crew.others_show_work(me) {
-                if self.steal() {
-                    if crew.sleepers.end_search() {
-                        self.hand_over();
-                    }
-                    return;
-                }
-                looks = pause(looks + 1);
-            } else if looks == 0 && crew.is_quiescent() {
-                return self.end();
-            } else if looks < SPINS + YIELDS {
-                looks = pause(looks + 1);
-            } else {
-                if self.park() {
-                    return self.end();
-                }
-                looks = 1;
-            }
-        }
+    fn stop(&self) -> &Stop {
+        &self.post_office.crew.stop
     }
 
-    /// Takes the oldest half of another's tasks; false if there was nothing to be had.
-    ///
-    /// The worker turns busy *before* it takes anything (H4), and idle again if there was nothing.
+    fn epochs(&self) -> &Epochs {
+        &self.post_office.crew.epochs
+    }
+
+    fn sleepers(&self) -> &Sleepers {
+        &self.post_office.crew.sleepers
+    }
+
+    fn anybody_shows_work(&self) -> bool {
+        self.post_office.crew.anybody_shows_work()
+    }
+
+    fn others_show_work(&self) -> bool {
+        self.post_office.crew.others_show_work(self.post_office.me)
+    }
+
+    fn wake_one(&mut self) {
+        self.post_office.wake_one();
+    }
+
+    /// Takes the oldest half of another's tasks.
     fn steal(&mut self) -> bool {
         let (crew, me) = (self.post_office.crew, self.post_office.me);
         self.pace.turn = self.pace.turn.wrapping_add(1);
@@ -104,40 +205,6 @@ impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'_, '_, R, Q> {
             None => crew.epochs.set_idle(me),
         }
         robbed.is_some()
-    }
-
-    /// Wakes the next searcher if there is more to find than this one has taken: posts that came
-    /// while it searched have woken nobody (H8).
-    #[cold]
-    fn hand_over(&mut self) {
-        // The poster's light barrier pairs with this: it saw a searcher, so its post is seen here.
-        Q::BARRIER.heavy();
-        if self.post_office.crew.anybody_shows_work() {
-            self.post_office.wake_one();
-        }
-    }
-
-    /// Sleeps until there may be work; true if the run has ended instead.
-    fn park(&mut self) -> bool {
-        let (crew, me) = (self.post_office.crew, self.post_office.me);
-        let mut ended = false;
-        let recheck = crew.sleepers.register(me, || {
-            // Pairs with the light barrier after a post (H7), and with that of another worker that
-            // turns idle at the same time: the later of the two sees the end.
-            Q::BARRIER.heavy();
-            ended = crew.is_quiescent();
-            ended || !crew.stop.is_going() || crew.others_show_work(me)
-        });
-        if recheck == Recheck::Sleep {
-            crew.sleepers.sleep(me);
-        }
-        ended
-    }
-
-    fn end(&self) {
-        let crew = self.post_office.crew;
-        crew.stop.done();
-        crew.sleepers.rouse_all();
     }
 }
 

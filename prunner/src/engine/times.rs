@@ -32,6 +32,26 @@ pub(crate) fn clock_cost() -> Duration {
     *COST.get_or_init(|| (0..10).map(|_| read_twice()).min().unwrap_or_default())
 }
 
+/// Measures one task.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stopwatch {
+    started: Instant,
+    /// What is taken off: see [`clock_cost`].
+    cost: Duration,
+}
+
+impl Stopwatch {
+    /// From now on.
+    pub(crate) fn start() -> Self {
+        Self { cost: clock_cost(), started: Instant::now() }
+    }
+
+    /// The time since the start, without what it took to look.
+    pub(crate) fn elapsed(self) -> Duration {
+        self.started.elapsed().saturating_sub(self.cost)
+    }
+}
+
 /// A sample of durations: every long task, some of the short ones.
 #[derive(Clone, Debug)]
 pub(crate) struct Times {
@@ -149,6 +169,14 @@ mod tests {
             }
         }
         times
+    }
+
+    #[test]
+    fn the_cost_of_the_clock_is_taken_off() {
+        assert_eq!(Stopwatch::start().cost, clock_cost());
+        let hour = Duration::from_secs(3600);
+        let watch = Stopwatch { cost: hour, ..Stopwatch::start() };
+        assert_eq!(watch.elapsed(), Duration::ZERO);
     }
 
     #[test]

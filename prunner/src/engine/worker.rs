@@ -5,15 +5,14 @@ use std::{
     mem::{self, needs_drop},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     thread::{self, Builder, Scope},
-    time::Instant,
 };
 
 use super::{
     crew::{Crew, Desk, Outcome},
     queue::{Posts, Queue, Stealer as _},
-    search::Pace,
+    search::{Pace, search},
     tally::Tally,
-    times::clock_cost,
+    times::Stopwatch,
 };
 use crate::{
     context::Context,
@@ -33,7 +32,7 @@ pub(super) struct Worker<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>>
     /// the handler's frames, does not take it along.
     pub(super) hand: Option<R::Task>,
     /// When the current task started, if it is measured.
-    started: Option<Instant>,
+    started: Option<Stopwatch>,
     /// Whether the destructor of a finished task has panicked.
     dropped: bool,
     _watch: PanicWatch,
@@ -133,7 +132,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
             }
             let measure = self.tally.start(task);
             if measure {
-                self.started = Some(Instant::now());
+                self.started = Some(Stopwatch::start());
             }
             let runner = self.post_office.crew.runner;
             let publish = &mut self.post_office;
@@ -152,7 +151,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
     #[inline(never)]
     fn measured(&mut self) {
         if let (Some(started), Some(task)) = (self.started.take(), &self.hand) {
-            self.tally.measured(task, started.elapsed().saturating_sub(clock_cost()));
+            self.tally.measured(task, started.elapsed());
         }
     }
 
@@ -331,7 +330,7 @@ impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Publish<R::Task> for PostOffice<'
 impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'_, '_, R, Q> {
     /// The life of a worker that was started because there was something to steal.
     fn search_first(mut self) {
-        self.search_as_searcher();
+        search(&mut self);
         match self.hand {
             Some(_) => self.work(),
             None => self.leave(),

@@ -356,3 +356,66 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn watch(seen: Instant) -> Watch {
+        Watch { number: 1, seen, stopped: Duration::ZERO }
+    }
+
+    /// A keeper without workers, which has just looked.
+    fn keeper() -> Keeper {
+        struct NoLink;
+        impl Link for NoLink {
+            fn want(&self, _: u16, _: Vec<Token>) {}
+            fn commit(
+                &self,
+                _: u16,
+                commit: crate::broker::Commit,
+                _: Vec<Token>,
+            ) -> crate::broker::Commit {
+                commit
+            }
+            fn lock(&self, _: u16, _: Token) {}
+            fn read(&self, _: u16, _: Token, _: &str, _: u64) {}
+            fn release(&self, _: u16, _: Token, _: Release) {}
+            fn renew(&self, _: Vec<Token>) {}
+            fn suspect(&self, _: Token, _: &str, _: Option<String>) {}
+            fn broken(&self, _: String) {}
+        }
+        let packer = Packer::new(|_| Ok(()));
+        Keeper::new(Vec::new(), Arc::new(NoLink), packer, Arc::default(), SECOND, None)
+    }
+
+    #[test]
+    fn a_handler_works_while_it_does_not_wait_for_the_lock() {
+        let start = Instant::now();
+        let mut handler = Handler { number: 1, since: Some(start), ..Handler::default() };
+        let now = start + 10 * SECOND;
+        assert_eq!(watch(start).worked(&handler, now), Some(10 * SECOND));
+        handler.waited = 3 * SECOND;
+        assert_eq!(watch(start).worked(&handler, now), Some(7 * SECOND));
+        handler.waits_since = Some(start + 8 * SECOND);
+        assert_eq!(watch(start).worked(&handler, now), Some(5 * SECOND));
+        handler.since = None;
+        assert_eq!(watch(start).worked(&handler, now), None);
+    }
+
+    #[test]
+    fn time_in_which_the_process_was_stopped_is_no_work() {
+        let mut keeper = keeper();
+        keeper.slept = SECOND;
+        let at = |seconds: u32| keeper.looked + seconds * SECOND;
+        let (early, late) = (at(1), at(61));
+        assert_eq!(keeper.stopped_for(early), Duration::ZERO);
+        assert_eq!(keeper.stopped_for(late), 60 * SECOND);
+        let handler = Handler { number: 1, since: Some(keeper.looked), ..Handler::default() };
+        let mut watch = watch(keeper.looked);
+        watch.stopped += keeper.stopped_for(late);
+        assert_eq!(watch.worked(&handler, late), Some(SECOND));
+    }
+}

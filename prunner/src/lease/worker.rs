@@ -186,12 +186,18 @@ where
         let run = || runner.run(&task, &mut Context { effects, publish });
         let result = catch_unwind(AssertUnwindSafe(run));
         let took = started.map(|started| started.elapsed().saturating_sub(clock_cost()));
-        match result {
-            Ok(Ok(())) => self.finish(task, start, took, desk),
-            Ok(Err(error)) => self.die(task, Cause::from(error), start, desk, slice),
-            Err(payload) if payload.is::<LeaseLost>() => self.give_up(task, desk),
-            Err(payload) => self.die(task, Cause::panic(payload), start, desk, slice),
-        }
+        let cause = match result {
+            Ok(Ok(())) => match drop_contained(task) {
+                Ok(()) => return self.finish(start, took, desk),
+                Err(cause) => return self.die_dropped(cause, start, desk, slice),
+            },
+            Ok(Err(error)) => Cause::from(error),
+            Err(payload) if payload.is::<LeaseLost>() => return self.give_up(task, desk),
+            Err(payload) => Cause::panic(payload),
+        };
+        let failure = failed(&task, cause, desk.worker());
+        drop_finished(task);
+        self.die(&failure, start, desk, slice)
     }
 
     /// The task that was picked, as a value.
@@ -228,12 +234,10 @@ where
     #[inline]
     fn finish<'d>(
         &mut self,
-        task: R::Task,
         start: Start,
         took: Option<Duration>,
         desk: &'d Desk,
     ) -> MutexGuard<'d, State> {
-        drop_finished(task);
         self.office.write(&mut self.effects.posts);
         let mut state = desk.lock_to_end_task();
         self.office.hand_over(&mut state);
@@ -250,18 +254,29 @@ where
         state
     }
 
-    /// The task has died: nothing that it did will be committed.
+    /// The task has died of its destructor.
     #[cold]
-    fn die<'d>(
+    fn die_dropped<'d>(
         &mut self,
-        task: R::Task,
         cause: Cause,
         start: Start,
         desk: &'d Desk,
         slice: &mut Slice,
     ) -> MutexGuard<'d, State> {
-        let failure = failed(&task, cause, desk.worker());
-        let mut state = self.discard(task, desk);
+        let label = desk.lock().counts.label(start.label).unwrap_or_default().to_string();
+        self.die(&Failure::new(label, None, cause, desk.worker()), start, desk, slice)
+    }
+
+    /// The task has died: nothing that it did will be committed.
+    #[cold]
+    fn die<'d>(
+        &mut self,
+        failure: &Failure,
+        start: Start,
+        desk: &'d Desk,
+        slice: &mut Slice,
+    ) -> MutexGuard<'d, State> {
+        let mut state = self.discard(desk);
         if state.held && desk.dict().take_touched() {
             let start_again = state.ended > 0;
             if start_again {
@@ -280,7 +295,7 @@ where
                 return state;
             }
         }
-        state.die_running(start.label, &failure);
+        state.die_running(start.label, failure);
         state
     }
 
@@ -295,14 +310,14 @@ where
     /// The lease is gone, and with it everything that the task did.
     #[cold]
     fn give_up<'d>(&mut self, task: R::Task, desk: &'d Desk) -> MutexGuard<'d, State> {
-        let mut state = self.discard(task, desk);
+        drop_finished(task);
+        let mut state = self.discard(desk);
         state.lost = true;
         state
     }
 
     /// Forgets what the running task has done.
-    fn discard<'d>(&mut self, task: R::Task, desk: &'d Desk) -> MutexGuard<'d, State> {
-        drop_finished(task);
+    fn discard<'d>(&mut self, desk: &'d Desk) -> MutexGuard<'d, State> {
         self.effects.discard();
         let state = desk.lock_to_end_task();
         self.effects.merges.end_attempt();
@@ -321,7 +336,13 @@ pub(crate) fn failed(task: &impl Labeled, cause: Cause, worker: usize) -> Failur
     Failure::of(task, cause, worker)
 }
 
-/// A destructor that panics after its task has finished changes nothing.
+/// Drops a task that has returned `Ok`, whose destructor may still make it fail.
+#[inline]
+fn drop_contained<T>(task: T) -> Result<(), Cause> {
+    if mem::needs_drop::<T>() { contained(|| drop(task)) } else { Ok(()) }
+}
+
+/// A destructor that panics after its task has died changes nothing.
 #[inline]
 fn drop_finished<T>(task: T) {
     if mem::needs_drop::<T>() {

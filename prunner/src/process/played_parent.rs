@@ -4,7 +4,7 @@
 use std::{
     env,
     fs::File,
-    io::Write,
+    io::Write as _,
     os::{fd::OwnedFd, unix::net::UnixStream},
     process::{Child, Command, Stdio},
     thread,
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     Context, Key, Labeled, ParallelTaskRunner, TaskResult,
-    broker::{Blob, Commit, Lease, Lock, Tasks, Token},
+    broker::{Blob, Commit, Lease, Lock, Tasks, Token, Write},
     codec,
 };
 
@@ -34,8 +34,6 @@ enum Step {
     Pass,
     /// Waits until its process ends.
     Wait,
-    /// Flushes a post, then waits until its process ends.
-    FlushAndWait,
     /// Posts itself again.
     Again,
     /// Flushes a post, then takes the dict's lock, which is when the parent lets it.
@@ -57,12 +55,9 @@ impl ParallelTaskRunner for Program {
     fn run(&self, step: &Step, cx: &mut Context<'_, Step>) -> TaskResult {
         match step {
             Step::Pass => {}
-            Step::Wait => wait(),
-            Step::FlushAndWait => {
-                cx.post(Step::Pass);
-                cx.flush();
-                wait();
-            }
+            Step::Wait => loop {
+                thread::park();
+            },
             Step::Again => cx.post(Step::Again),
             Step::Flush => {
                 cx.post(Step::Pass);
@@ -81,12 +76,6 @@ impl ParallelTaskRunner for Program {
     }
 }
 
-fn wait() -> ! {
-    loop {
-        thread::park();
-    }
-}
-
 /// After this long the worker does not do what the test waits for.
 const SILENCE: Duration = Duration::from_secs(10);
 
@@ -100,6 +89,8 @@ struct Played {
     inbox: Inbox,
     /// The tokens under which it waits for leases.
     wanted: Vec<Token>,
+    /// What travels ahead of its next commit.
+    writes: Vec<Write>,
 }
 
 impl Played {
@@ -118,7 +109,8 @@ impl Played {
             .spawn()
             .expect("this program starts");
         socket.set_read_timeout(Some(SILENCE)).expect("it is a socket");
-        let mut played = Self { child, socket, inbox: Inbox::default(), wanted: Vec::new() };
+        let (inbox, wanted, writes) = Default::default();
+        let mut played = Self { child, socket, inbox, wanted, writes };
         played.socket.write_all(&words).expect("it reads");
         assert_eq!(played.frame::<Welcome>(), Some(Welcome::Same));
         played.wait_for("ready", |up| matches!(up, Up::Ready).then_some(()));
@@ -145,6 +137,7 @@ impl Played {
         let up = self.frame()?;
         match &up {
             Up::Step { want, .. } => self.wanted.extend(want),
+            Up::Writes { writes, .. } => self.writes.extend_from_slice(writes),
             Up::Broken(why) => panic!("its dict is broken: {why}"),
             _ => {}
         }
@@ -191,15 +184,6 @@ impl Played {
         })
     }
 
-    /// Gives it a lease of these tasks and applies the commit of the first one's flush. Returns the
-    /// token under which that task goes on: its handler runs, and its keeper has just looked.
-    fn flushed(&mut self, steps: &[Step]) -> Token {
-        let token = self.lease(steps);
-        let keep = self.commit().keep.expect("its task goes on");
-        self.say(Down::Committed { seat: 0, token });
-        keep.token
-    }
-
     /// Waits until it asks for the dict's lock, and gives it.
     #[track_caller]
     fn give_lock(&mut self) {
@@ -228,19 +212,19 @@ fn a_lease_is_renewed_long_before_it_is_over() {
     let limits = Limits { task: Some(lease * 2 / 3), ..Limits::default() };
     let renews = || {
         let mut worker = Played::start(lease, limits);
-        let token = worker.flushed(&[Step::FlushAndWait]);
+        let token = worker.lease(&[Step::Wait]);
         let mut said = std::iter::from_fn(|| worker.next());
         said.any(|up| matches!(up, Up::Renew(tokens) if tokens.contains(&token)))
     };
     assert!((0..3).any(|_| renews()), "it has ended three times without a renewal");
 }
 
-/// The last that it hears is the answer to its commit. After that its limit alone ends it.
+/// Nothing else happens while the handler runs: its limit alone ends it.
 #[test]
 fn a_handler_is_ended_by_its_limit_however_long_the_lease_is() {
     let limits = Limits { task: Some(Duration::from_millis(300)), ..Limits::default() };
     let mut worker = Played::start(ENDLESS, limits);
-    worker.flushed(&[Step::FlushAndWait]);
+    worker.lease(&[Step::Wait]);
     while worker.next().is_some() {}
 }
 
@@ -282,7 +266,8 @@ fn a_flush_under_the_lock_commits_nothing() {
     };
     assert_eq!(commit.token, token);
     assert!(finished(&commit) >= 1 && commit.keep.is_none(), "{commit:?}");
-    let written = commit.writes[0].value.as_ref().map(|it| codec::decode::<u64>(&it.bytes.0));
+    worker.writes.extend(commit.writes.clone());
+    let written = worker.writes[0].value.as_ref().map(|it| codec::decode::<u64>(&it.bytes.0));
     assert_eq!(written, Some(Ok(2)));
 }
 

@@ -303,8 +303,9 @@ impl Supervisor {
             _ if self.early || self.server.is_in_turn() => Duration::from_millis(1),
             Phase::Over(_) | Phase::Failed(_) => Duration::from_millis(50),
             _ if self.places.iter().any(Place::is_starting) => START_WAIT,
-            _ => self.plan.setup.lease / 4,
+            _ => Duration::MAX,
         };
+        let due = due.min(self.plan.setup.lease / 4);
         let asks = self.processes().any(|process| process.pidfd().is_none());
         let most = match &self.dumps {
             _ if asks => ASK_AGAIN,

@@ -1,5 +1,6 @@
 //! The same programs on worker processes: what holds on threads holds there.
 
+mod destructors;
 mod dict;
 mod failures;
 mod hooks;
@@ -22,6 +23,7 @@ use prunner_tests::{
 prunner_tests::watched!();
 
 prunner::worker_test!(
+    Travelling<destructors::Drops>,
     Travelling<dict::AllKinds>,
     Travelling<dict::Both>,
     Travelling<dict::Chain>,

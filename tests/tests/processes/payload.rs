@@ -29,7 +29,7 @@ impl<'de> Deserialize<'de> for Touchy {
 
 #[derive(Clone, Debug, Labeled, Serialize, Deserialize)]
 pub(crate) enum Step {
-    /// Posts these.
+    /// Posts these; one that says so is large.
     Post(Vec<String>),
     Carry(Touchy),
     /// Keeps so many bytes in the dict.
@@ -39,7 +39,11 @@ pub(crate) enum Step {
 handler!(Carries: Step, |step, cx| {
     match step {
         Step::Post(texts) => {
-            cx.post_all(texts.iter().map(|text| Step::Carry(Touchy(text.clone()))));
+            let carried = |text: &String| match &**text {
+                "large" => "x".repeat(2000),
+                text => text.to_string(),
+            };
+            cx.post_all(texts.iter().map(|text| Step::Carry(Touchy(carried(text)))));
         }
         Step::Carry(_) => {}
         Step::Keep(bytes) => _ = cx.lock().insert(KEPT, "x".repeat(*bytes)),
@@ -81,7 +85,7 @@ const TOO_LARGE: &str = "at most 1024 may travel";
 #[test]
 fn posts_of_a_handler_that_cannot_travel_are_dead_with_the_reason() {
     for threads in [1, 4] {
-        let texts = texts(&["unwritable", &"x".repeat(2000)]);
+        let texts = texts(&["unwritable", "large"]);
         assert_died(&run(vec![Step::Post(texts)], threads), 31, &[UNWRITABLE, TOO_LARGE]);
     }
 }

@@ -42,6 +42,12 @@ fn what_is_for_processes_is_refused_on_threads() {
 }
 
 #[test]
+fn what_is_for_threads_is_refused_on_processes() {
+    assert_refused(|it| it.processes().membarrier(false), "membarrier(false) is for threads");
+    assert_refused(|it| it.membarrier(false).processes(), "membarrier(false) is for threads");
+}
+
+#[test]
 fn numbers_that_cannot_be_are_refused() {
     assert_refused(|it| it.processes().workers(0), "at least 1 worker, not 0");
     assert_refused(|it| it.processes().threads(0), "at least 1 thread, not 0");
