@@ -78,7 +78,6 @@ impl<T: Labeled + Serialize> Outgoing<T> {
     #[cold]
     fn bury(&mut self, desk: &Desk, task: T, cause: Cause) {
         let failure = failed(&task, cause, desk.worker());
-        log::debug!("task died as it was posted: {failure}");
         self.unsent.push(failure);
         drop_quietly(task);
     }

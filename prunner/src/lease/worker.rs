@@ -29,7 +29,8 @@ use crate::{
     failure::{Cause, Failure, PanicWatch, drop_quietly},
     runner::ParallelTaskRunner,
     sync::Barrier,
-    task::{Labeled, data_text},
+    task::Labeled,
+    text,
 };
 
 /// One worker, on the thread that it runs on.
@@ -220,7 +221,7 @@ where
         let start = match self.meter.start(id) {
             Some(start) => start,
             None => {
-                let label = contained(|| task.label().to_string())?;
+                let label = contained(|| text::label(task.label()))?;
                 let place = desk.lock().counts.place(&label);
                 self.meter.start_first(id, place)
             }
@@ -275,7 +276,6 @@ where
         desk: &'d Desk,
         slice: &mut Slice,
     ) -> MutexGuard<'d, State> {
-        log::debug!("task died on worker {}: {failure}", desk.worker());
         let mut state = self.discard(desk);
         if state.held && desk.dict().take_touched() {
             let start_again = state.ended > 0;
@@ -302,7 +302,6 @@ where
     /// The task has died before it could be counted.
     #[cold]
     fn die_uncounted<'d>(&mut self, failure: &Failure, desk: &'d Desk) -> MutexGuard<'d, State> {
-        log::debug!("task died on worker {}: {failure}", desk.worker());
         let mut state = desk.lock_to_end_task();
         state.die_uncounted(failure);
         state
@@ -332,12 +331,9 @@ fn contained<O>(f: impl FnOnce() -> O) -> Result<O, Cause> {
     catch_unwind(AssertUnwindSafe(f)).map_err(Cause::panic)
 }
 
-/// How `task` failed. Its label and its data are the program's and may panic, too.
+/// How `task` failed.
 pub(crate) fn failed(task: &impl Labeled, cause: Cause, worker: usize) -> Failure {
-    let label = catch_unwind(AssertUnwindSafe(|| task.label().to_string()));
-    let data = catch_unwind(AssertUnwindSafe(|| data_text(task)));
-    let label = label.unwrap_or_else(|_| "a task without a label".to_string());
-    Failure::new(label, data.ok().flatten(), cause, worker)
+    Failure::of(task, cause, worker)
 }
 
 /// Drops a task that has returned `Ok`, whose destructor may still make it fail.

@@ -24,7 +24,7 @@ use crate::{
     dict::{Attempts, Home, SharedDict},
     effects::{Effects, Publish},
     engine::queue::{Buffer, Posts},
-    failure::{Cause, Failure, drop_quietly},
+    failure::{Cause, Failure, FailureLog, drop_quietly},
     lease::failed,
     payload::Payload,
     runner::ParallelTaskRunner,
@@ -56,6 +56,7 @@ pub(super) struct Outside {
     hungry: AtomicBool,
     /// Why the run has failed: then nobody waits any more.
     failed: OnceLock<String>,
+    log: Arc<FailureLog>,
     /// Whether `begin` has panicked because the run has failed.
     cut_short: AtomicBool,
     dict: OnceLock<SharedDict>,
@@ -99,6 +100,7 @@ impl Outside {
             payload,
             hungry: AtomicBool::new(true),
             failed: OnceLock::new(),
+            log: Arc::default(),
             cut_short: AtomicBool::new(false),
             dict: OnceLock::new(),
             token: Mutex::new(Some(token)),
@@ -120,6 +122,11 @@ impl Outside {
         let home = OutsideHome(Arc::downgrade(&outside));
         let _ = outside.dict.set(SharedDict::at(Arc::new(home)));
         outside
+    }
+
+    /// What notes all dead tasks of the run.
+    pub(super) fn log(&self) -> &Arc<FailureLog> {
+        &self.log
     }
 
     fn dict(&self) -> &SharedDict {
@@ -375,7 +382,6 @@ impl Posted {
     #[cold]
     fn bury(&mut self, failure: &Failure) {
         self.posted += 1;
-        log::error!("task died as it was posted: {failure}");
         let label = failure.label().to_string();
         self.labels.push(LabelCount { label, dead: 1, ..LabelCount::default() });
         let report = Bytes(codec::to_bytes(failure).unwrap_or_default());
@@ -400,6 +406,7 @@ impl<T: Labeled + Serialize> Office<'_, T> {
                 Ok(()) => outside.state.lock().post(priority, scratch),
                 Err(why) => {
                     let failure = failed(&task, why, 0);
+                    outside.log.add("task died as it was posted", &failure);
                     outside.state.lock().bury(&failure);
                 }
             }
