@@ -4,6 +4,8 @@ mod program;
 
 use program::{run, run_alone};
 
+prunner_tests::watched!();
+
 const GCD: &str = env!("CARGO_BIN_EXE_gcd");
 
 const DIVISORS: &str = "\

@@ -20,6 +20,8 @@ use program::{Finished, run, run_alone};
 use python::python;
 use tempfile::{TempDir, tempdir};
 
+prunner_tests::watched!();
+
 const ROBOTS: &str = env!("CARGO_BIN_EXE_robots");
 
 fn search(directory: &Path, args: &[&str]) -> Finished {

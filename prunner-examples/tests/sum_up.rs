@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 
 use program::{run, run_alone};
 
+prunner_tests::watched!();
+
 const PROGRAMS: [&str; 3] = [
     env!("CARGO_BIN_EXE_sum_up"),
     env!("CARGO_BIN_EXE_sum_up_trait"),

@@ -18,6 +18,8 @@ use program::{Finished, run, run_alone};
 use python::python;
 use tempfile::{TempDir, tempdir};
 
+prunner_tests::watched!();
+
 const WORD_COUNT: &str = env!("CARGO_BIN_EXE_word_count");
 
 /// More words than any tree of these tests has.

@@ -21,6 +21,38 @@ use crate::{
 };
 
 /// A function and its arguments, to be run by the message loop.
+///
+/// A runner around a message loop sees its calls:
+///
+/// ```
+/// use prunner::signature::Call;
+/// use prunner::{Context, Dict, Labeled, MessageLoop, ParallelTaskRunner, Runner, TaskResult, post_task};
+///
+/// struct Loud(MessageLoop);
+///
+/// impl ParallelTaskRunner for Loud {
+///     type Task = Call;
+///
+///     fn begin(&self, cx: &mut Context<'_, Call>) -> TaskResult {
+///         self.0.begin(cx)
+///     }
+///     fn run(&self, call: &Call, cx: &mut Context<'_, Call>) -> TaskResult {
+///         println!("{} on worker {}", call.label(), cx.worker());
+///         self.0.run(call, cx)
+///     }
+///     fn end(&self, dict: &Dict) -> TaskResult {
+///         self.0.end(dict)
+///     }
+/// }
+///
+/// fn greet(name: String) {
+///     println!("Hello, {name}.");
+/// }
+///
+/// let begin = || post_task(greet, "world".to_string());
+/// Runner::new(Loud(MessageLoop::new(begin, || ()))).start()?;
+/// # Ok::<(), prunner::Error>(())
+/// ```
 pub struct Call {
     table: &'static Table,
     payload: Payload,

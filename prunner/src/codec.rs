@@ -88,6 +88,18 @@ impl fmt::Display for CodecError {
 impl std::error::Error for CodecError {}
 
 /// Bytes that travel as they are: serde writes a `Vec<u8>` number by number.
+///
+/// ```
+/// use prunner::{Bytes, Labeled};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Labeled, Serialize, Deserialize)]
+/// enum Step {
+///     Unpack(Bytes),
+/// }
+///
+/// assert_eq!(Step::Unpack(Bytes(vec![0x1f, 0x8b])).label(), "Unpack");
+/// ```
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Bytes(pub Vec<u8>);
 
@@ -147,12 +159,12 @@ mod tests {
     fn blob() -> Blob {
         let mut tasks = Tasks::one(b"a");
         tasks.push(b"bc");
-        Blob { priority: Priority::Normal, attempt: 2, suspect: true, crashes: 1, tasks }
+        Blob { attempt: 2, suspect: true, crashes: 1, interruptions: 3, tasks, ..Blob::default() }
     }
 
     #[rustfmt::skip]
     const BLOB: &[u8] = &[
-        1, 2, 1, 1, // priority, attempt, suspect, crashes
+        1, 2, 1, 1, 3, // priority, attempt, suspect, crashes, interruptions
         2, 11, 1, 0, 0, 0, b'a', 2, 0, 0, 0, b'b', b'c', // tasks, bytes, each with its length
     ];
 
@@ -169,7 +181,7 @@ mod tests {
             ],
             posted: 251,
             labels: vec![LabelCount { label: "l".into(), finished: 2, dead: 1, times }],
-            dead: vec![DeadLetter { task: Bytes(vec![8]), report: Bytes::default() }],
+            dead: vec![DeadLetter { task: Bytes(vec![8]), ..DeadLetter::default() }],
         }
     }
 
@@ -179,12 +191,12 @@ mod tests {
             BLOB,
             &[2], // posts
             BLOB,
-            &[2, 0, 0, 0, 0, 0],
+            &[2, 0, 0, 0, 0, 0, 0],
             &[2, 1, b'k', 3, 1, 3, b'u', b'6', b'4', 1, 9], // writes
             &[4, b'g', b'o', b'n', b'e', 0, 0],
             &[251, 251, 0],                                      // posted
             &[1, 1, b'l', 2, 1, 3, 252, 112, 17, 1, 0, 1, 5, 6], // labels
-            &[1, 1, 8, 0],                                       // dead
+            &[1, 1, 8, 0, 0],                                    // dead
         ]
         .concat()
     }

@@ -12,6 +12,31 @@ use crate::{
 ///
 /// Posts and merges take effect together when the handler returns `Ok`. If it fails, none of them
 /// happened.
+///
+/// ```
+/// # use prunner::{Context, Key, Labeled, Sum, TaskResult};
+/// # #[derive(Labeled)]
+/// # enum Step { Read { blocks: u64 }, Parse(u64) }
+/// const LIMIT: Key<u64> = Key::new("limit");
+/// const BLOCKS: Key<Sum<u64>> = Key::new("blocks");
+///
+/// fn handler(step: &Step, cx: &mut Context<'_, Step>) -> TaskResult {
+///     match *step {
+///         Step::Read { blocks } => {
+///             // It may be stale: what others write under the lock comes later.
+///             let limit = cx.get(LIMIT).unwrap_or(u64::MAX);
+///             cx.post(Step::Parse(0));
+///             cx.flush();
+///             cx.post_all((1..blocks.min(limit)).map(Step::Parse));
+///         }
+///         Step::Parse(block) => {
+///             println!("block {block} on worker {}", cx.worker());
+///             cx.merge(BLOCKS, Sum(1));
+///         }
+///     }
+///     Ok(())
+/// }
+/// ```
 pub struct Context<'a, T> {
     pub(crate) effects: &'a mut Effects<T>,
     pub(crate) publish: &'a mut dyn Publish<T>,

@@ -9,6 +9,32 @@ use crate::report::Report;
 /// Where there was a run, [`report`](Error::report) tells everything about it. `Debug` prints the
 /// same readable text as `Display`, because that is what `main` prints when it returns an error.
 ///
+/// ```
+/// use prunner::{Error, MessageLoop, Runner, post_task};
+///
+/// fn run(workers: usize) -> Result<(), Error> {
+///     let begin = || post_task(|n: u32| assert!(n > 7, "{n} is too small"), 7);
+///     Runner::new(MessageLoop::new(begin, || ())).workers(workers).start()?;
+///     Ok(())
+/// }
+///
+/// let error = run(0).unwrap_err();
+/// assert!(error.is_config() && error.report().is_none());
+///
+/// let error = run(1).unwrap_err();
+/// let what = match () {
+///     _ if error.is_interrupted() => "Ctrl-C",
+///     _ if error.is_begin() || error.is_end() => "begin or end failed",
+///     _ if error.is_workers() => "no worker processes to go on with",
+///     _ if error.is_dict() => "the dict is not whole",
+///     _ if error.is_ledger() => "a fault of prunner",
+///     _ if error.is_dead() => "tasks died",
+///     _ => "another reason",
+/// };
+/// assert_eq!((what, error.exit_code()), ("tasks died", 1));
+/// assert_eq!(error.into_report().map(|report| report.ledger().dead), Some(1));
+/// ```
+///
 /// # Design
 ///
 /// One opaque type, one word wide, with private kinds: a new kind breaks no program. Ask with the

@@ -10,6 +10,22 @@ use crate::{
 };
 
 /// How a task died: what it was and what went wrong.
+///
+/// ```
+/// use prunner::{MessageLoop, Runner, post_task};
+///
+/// fn divide(a: u32, b: u32) {
+///     println!("{}", a / b);
+/// }
+///
+/// let begin = || post_task(divide, (1, 0));
+/// let error = Runner::new(MessageLoop::new(begin, || ())).workers(1).start().unwrap_err();
+/// let failure = &error.report().expect("there was a run").failures()[0];
+/// assert_eq!(failure.data(), Some("(1, 0)"));
+/// assert_eq!(failure.message(), "attempt to divide by zero");
+/// assert!(failure.is_panic() && failure.place().is_some());
+/// println!("{} on worker {}", failure.label(), failure.worker());
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Failure {
     pub(crate) label: String,

@@ -1,4 +1,14 @@
-#![doc = include_str!("../../README.md")]
+// The first definition of a link counts: on a docs host these pages stand in for the files that the README
+// names, as `docs` does for the links among them.
+//! [guide]: crate::docs::guide
+//! [guarantees]: crate::docs::guarantees
+//! [differences]: crate::docs::guarantees#on-threads-and-on-worker-processes
+//! [faults]: crate::docs::faults
+//! [python]: crate::docs::coming_from_prunner_py
+//! [performance]: crate::docs::performance
+//! [design]: crate::docs::design
+//!
+#![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // What only worker processes use.
 #![cfg_attr(any(not(unix), prunner_elsewhere), allow(dead_code, unused_imports))]
@@ -12,6 +22,9 @@ mod call;
 mod codec;
 mod context;
 mod dict;
+// The guide uses all features; a page in a test is code that is run.
+#[cfg(any(all(doc, not(doctest)), all(doctest, feature = "ctrlc")))]
+pub mod docs;
 mod effects;
 mod engine;
 mod error;
@@ -21,6 +34,8 @@ mod fuzz;
 #[cfg(all(unix, not(prunner_elsewhere)))]
 mod lease;
 mod message_loop;
+#[cfg(all(unix, not(prunner_elsewhere)))]
+mod payload;
 #[cfg_attr(any(not(unix), prunner_elsewhere), path = "process/elsewhere.rs")]
 mod process;
 mod registry;
@@ -32,19 +47,31 @@ mod signal;
 mod sync;
 mod task;
 mod task_fn;
+#[cfg(all(test, target_os = "linux", not(any(miri, prunner_loom))))]
+#[allow(dead_code, unreachable_pub, reason = "the tests of other crates use more of it")]
+mod watchdog;
 mod worker_test;
 
-pub use call::Call;
+#[cfg(all(test, target_os = "linux", not(any(miri, prunner_loom))))]
+watched!();
+
 pub use codec::Bytes;
 pub use context::Context;
-pub use dict::{Append, Counter, Dict, Entry, Key, Max, Merge, Min, ScopeLock, Sum, Value};
+pub use dict::{Append, Counter, Dict, Key, Max, Merge, Min, ScopeLock, Sum};
 pub use engine::queue::Order;
 pub use error::Error;
 pub use failure::Failure;
-pub use message_loop::{
-    DictHandle, MessageLoop, dict, flush, global_lock, merge, post_task, post_task_with,
-};
+pub use message_loop::{MessageLoop, dict, flush, global_lock, merge, post_task, post_task_with};
 pub use process::worker_entry;
+/// ```
+/// use prunner::Labeled;
+///
+/// #[derive(Labeled)]
+/// enum Step { Fetch { url: String }, Save(u64) }
+///
+/// assert_eq!(Step::Fetch { url: "a.example".to_string() }.label(), "Fetch");
+/// assert_eq!(Step::Save(7).label(), "Save");
+/// ```
 pub use prunner_macros::Labeled;
 /// ```
 /// use prunner::{MessageLoop, Runner, post_task, task};
@@ -76,17 +103,38 @@ pub use report::{LabelReport, Ledger, Report};
 pub use run::Runner;
 pub use runner::{ParallelTaskRunner, TaskError, TaskResult};
 pub use task::{Labeled, Priority, Task};
-pub use task_fn::{IntoTaskResult, LoopHook, State, StateType, TaskArgs, TaskFn};
 
-/// The code blocks of the documentation are tests.
-#[cfg(all(doctest, feature = "ctrlc"))]
-mod documentation {
-    #[doc = include_str!("../../docs/guide.md")]
-    struct Guide;
-    #[doc = include_str!("../../docs/guarantees.md")]
-    struct Guarantees;
-    #[doc = include_str!("../../docs/coming-from-prunner-py.md")]
-    struct ComingFromPrunnerPy;
+/// Types and traits that stand in signatures and that programs seldom name.
+///
+/// A function that posts whatever it is given names two of them:
+///
+/// ```
+/// use prunner::signature::{TaskArgs, TaskFn};
+/// use prunner::{MessageLoop, Runner, post_task};
+///
+/// fn post_twice<M, A: TaskArgs, F: TaskFn<M, A> + Copy>(function: F, args: A) {
+///     post_task(function, args.clone());
+///     post_task(function, args);
+/// }
+///
+/// fn greet(name: String) {
+///     println!("Hello, {name}.");
+/// }
+///
+/// let begin = || post_twice(greet, "world".to_string());
+/// let report = Runner::new(MessageLoop::new(begin, || ())).start()?;
+/// assert_eq!(report.ledger().finished, 2);
+/// # Ok::<(), prunner::Error>(())
+/// ```
+pub mod signature {
+    #[doc(hidden)]
+    pub use crate::task_fn::{State, StateType};
+    pub use crate::{
+        call::Call,
+        dict::{Entry, Value},
+        message_loop::DictHandle,
+        task_fn::{IntoTaskResult, LoopHook, TaskArgs, TaskFn},
+    };
 }
 
 /// What fuzzers run.

@@ -183,6 +183,19 @@ pub fn post_task<M, A: TaskArgs, F: TaskFn<M, A>>(function: F, args: A) {
 
 /// [`post_task`] with a priority.
 ///
+/// ```
+/// # use prunner::{MessageLoop, Priority, Runner, post_task_with};
+/// fn report(page: u32) {}
+/// fn clean_up() {}
+///
+/// fn begin() {
+///     post_task_with(Priority::Low, clean_up, ());
+///     post_task_with(Priority::High, report, 1);
+/// }
+/// # Runner::new(MessageLoop::new(begin, || ())).start()?;
+/// # Ok::<(), prunner::Error>(())
+/// ```
+///
 /// # Panics
 ///
 /// As [`post_task`] does.
@@ -215,6 +228,19 @@ fn post_traveller<M, A: TaskArgs, F: TaskFn<M, A>>(
 
 /// Merges `value` into an entry of the dict: [`Context::merge`] for functions.
 ///
+/// ```
+/// # use prunner::{Counter, Key, MessageLoop, Runner, merge, post_task};
+/// const WORDS: Key<Counter<String>> = Key::new("words");
+///
+/// fn count(line: String) {
+///     merge(WORDS, line.split_whitespace().map(String::from).collect());
+/// }
+/// # let begin = || post_task(count, "to be or not to be".to_string());
+/// # let report = Runner::new(MessageLoop::new(begin, || ())).start()?;
+/// # assert_eq!(report.dict().get(WORDS).map(|words| words.count("be")), Some(2));
+/// # Ok::<(), prunner::Error>(())
+/// ```
+///
 /// # Panics
 ///
 /// Outside a message loop's `begin` and tasks.
@@ -225,6 +251,23 @@ pub fn merge<V: Value + Merge>(key: Key<V>, value: V) {
 
 /// Waits for the dict's lock and takes it: [`Context::lock`] for functions.
 ///
+/// ```
+/// # use std::collections::HashSet;
+/// # use prunner::{Key, MessageLoop, Runner, global_lock, post_task};
+/// const SEEN: Key<HashSet<u32>> = Key::new("seen");
+///
+/// fn visit(page: u32) {
+///     // The guard lives to the end of this statement.
+///     let is_new = global_lock().entry(SEEN).or_default().insert(page);
+///     if is_new && page < 100 {
+///         post_task(visit, 2 * page);
+///         post_task(visit, 3 * page);
+///     }
+/// }
+/// # Runner::new(MessageLoop::new(|| post_task(visit, 1), || ())).start()?;
+/// # Ok::<(), prunner::Error>(())
+/// ```
+///
 /// # Panics
 ///
 /// Outside a message loop's `begin` and tasks, and when this task holds the lock already.
@@ -234,6 +277,23 @@ pub fn global_lock() -> ScopeLock {
 
 /// Publishes what has been posted and merged so far: [`Context::flush`] for functions.
 ///
+/// ```
+/// # use prunner::{MessageLoop, Runner, flush, post_task};
+/// fn read(blocks: u32) {
+///     for block in 0..blocks {
+///         post_task(parse, block);
+///         if block % 100 == 99 {
+///             flush();
+///         }
+///     }
+/// }
+///
+/// fn parse(block: u32) {}
+/// # let report = Runner::new(MessageLoop::new(|| post_task(read, 1000), || ())).start()?;
+/// # assert_eq!(report.ledger().finished, 1001);
+/// # Ok::<(), prunner::Error>(())
+/// ```
+///
 /// # Panics
 ///
 /// Outside a message loop's `begin` and tasks.
@@ -242,6 +302,23 @@ pub fn flush() {
 }
 
 /// The dict of the run on this thread.
+///
+/// ```
+/// use prunner::{Key, MessageLoop, Runner, dict};
+///
+/// const NAME: Key<String> = Key::new("name");
+///
+/// fn begin() {
+///     dict().insert(NAME, "first".to_string());
+/// }
+///
+/// fn end() {
+///     assert_eq!(dict().get(NAME).as_deref(), Some("first"));
+/// }
+///
+/// Runner::new(MessageLoop::new(begin, end)).start()?;
+/// # Ok::<(), prunner::Error>(())
+/// ```
 ///
 /// # Panics
 ///
@@ -258,6 +335,29 @@ pub fn dict() -> DictHandle {
 /// All calls but [`get`](DictHandle::get) take the lock, also those that only look. On threads they give
 /// it back when they return. On worker processes it stays taken until the task is committed, as always:
 /// others that want it wait for that.
+///
+/// ```
+/// use prunner::{Key, MessageLoop, Runner, dict};
+///
+/// const NAMES: Key<Vec<String>> = Key::new("names");
+/// const LIMIT: Key<u32> = Key::new("limit");
+///
+/// fn begin() {
+///     assert_eq!(dict().insert(LIMIT, 10), None);
+///     dict().insert(NAMES, vec!["first".to_string()]);
+///     assert_eq!(dict().remove(LIMIT), Some(10));
+/// }
+///
+/// fn end() {
+///     assert!(!dict().contains(LIMIT));
+///     assert_eq!(dict().get(NAMES), Some(vec!["first".to_string()]));
+///     // Without a copy.
+///     assert_eq!(dict().with(NAMES, |names| names.map(Vec::len)), Some(1));
+/// }
+///
+/// Runner::new(MessageLoop::new(begin, end)).start()?;
+/// # Ok::<(), prunner::Error>(())
+/// ```
 pub struct DictHandle {
     /// It belongs to this thread's run.
     here: std::marker::PhantomData<*const ()>,
@@ -418,8 +518,10 @@ fn with_frame<O>(what: &'static str, f: impl FnOnce(&Frame<'_>) -> O) -> O {
 #[cold]
 #[inline(never)]
 fn outside(what: &str) -> ! {
+    // In `end` the dict can be read, and nothing else is left to do.
+    let hooks = if what.starts_with("dict") { "`begin`, `end`" } else { "`begin`" };
     panic!(
-        "{what} called outside a message loop: it works in `begin`, `end` and the tasks of \
+        "{what} called outside a message loop: it works in {hooks} and the tasks of \
          Runner::new(MessageLoop::new(begin, end)).start(), on the thread that runs them"
     );
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fmt, mem,
+    ops::RangeInclusive,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -35,6 +36,46 @@ use crate::{
 ///     Ok(())
 /// }
 /// ```
+///
+/// Settings follow one another:
+///
+/// ```
+/// use prunner::{MessageLoop, Order, Runner, post_task};
+///
+/// let begin = || (0..100).for_each(|n| post_task(|n: u32| assert_ne!(n, 13), n));
+/// let run = Runner::new(MessageLoop::new(begin, || ())).workers(2).order(Order::Fifo);
+/// // The other queue, and a dead task that is no failure of the run.
+/// let report = run.membarrier(false).tolerate_dead(true).start()?;
+/// assert_eq!(report.ledger().dead, 1);
+/// # Ok::<(), prunner::Error>(())
+/// ```
+///
+/// And on worker processes:
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use prunner::{MessageLoop, Runner, post_task, task};
+///
+/// #[task]
+/// fn unpack(archive: String) {
+///     println!("{archive}");
+/// }
+///
+/// fn main() -> Result<(), prunner::Error> {
+///     prunner::worker_entry::<MessageLoop>();
+///     let begin = || post_task(unpack, "a.zip".to_string());
+///     let run = Runner::new(MessageLoop::new(begin, || ())).workers(4).processes().threads(2);
+///     // A handler that goes over a limit takes nothing but its process along.
+///     let run = run.max_memory(1 << 30).max_cpu_time(Duration::from_secs(60));
+///     let run = run.max_task_time(Duration::from_secs(90)).max_payload(1 << 20);
+///     // How soon and how often others take over what a worker had.
+///     let run = run.start_timeout(Duration::from_secs(20)).lease(Duration::from_secs(5));
+///     let run = run.max_interruptions(100).max_deaths(1000);
+///     run.prefix_output(true).start()?;
+///     Ok(())
+/// }
+/// ```
 #[must_use = "a Runner does nothing until it is started"]
 pub struct Runner<R> {
     runner: R,
@@ -47,6 +88,10 @@ pub struct Runner<R> {
     threads: Option<usize>,
     lease: Option<Duration>,
     limits: Limits,
+    payload: Option<u64>,
+    max_interruptions: Option<u32>,
+    max_deaths: Option<u32>,
+    start_timeout: Option<Duration>,
     prefixed: bool,
     #[cfg(feature = "ctrlc")]
     ctrlc: bool,
@@ -60,6 +105,19 @@ const SHORTEST_LEASE: Duration = Duration::from_millis(100);
 
 /// How long a worker process may say nothing until others take over what it has.
 const LEASE: Duration = Duration::from_secs(10);
+
+/// How long a worker process may take until it has reached `worker_entry`.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A time that is as good as any longer one, and can be added to the clock.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// How often a task may be interrupted.
+const MAX_INTERRUPTIONS: u32 = 20;
+
+/// The shortest and the longest payload that can be set. A frame holds more than the longest one, and what
+/// goes with it.
+const PAYLOADS: RangeInclusive<u64> = 1 << 10..=process::MOST_PAYLOAD;
 
 /// More threads than this are a mistake, not a wish.
 const MOST_WORKERS: usize = 65_536;
@@ -77,6 +135,10 @@ impl<R: ParallelTaskRunner> Runner<R> {
             threads: None,
             lease: None,
             limits: Limits::default(),
+            payload: None,
+            max_interruptions: None,
+            max_deaths: None,
+            start_timeout: None,
             prefixed: false,
             #[cfg(feature = "ctrlc")]
             ctrlc: false,
@@ -111,6 +173,14 @@ impl<R: ParallelTaskRunner> Runner<R> {
     /// second ends the process at once, with exit code 130.
     ///
     /// Off unless it is set: a library does not take the signal uninvited.
+    ///
+    /// ```no_run
+    /// # use prunner::{MessageLoop, Runner};
+    /// let run = Runner::new(MessageLoop::new(|| (), || ())).ctrlc(true);
+    /// if run.start().is_err_and(|error| error.is_interrupted()) {
+    ///     eprintln!("interrupted");
+    /// }
+    /// ```
     #[cfg(feature = "ctrlc")]
     pub fn ctrlc(mut self, stop: bool) -> Self {
         self.ctrlc = stop;
@@ -180,6 +250,40 @@ impl<R: ParallelTaskRunner> Runner<R> {
     /// [processes](Runner::processes).
     pub fn lease(mut self, time: Duration) -> Self {
         self.lease = Some(time);
+        self
+    }
+
+    /// How large a task may be, and each value that is merged or kept in the dict, in bytes as they travel;
+    /// 64 MiB unless it is set, and at most 192 MiB. A task that is larger is dead when it is posted, and the
+    /// run goes on; a larger value of the dict ends the run with an error that names it. Only for
+    /// [processes](Runner::processes).
+    pub fn max_payload(mut self, bytes: u64) -> Self {
+        self.payload = Some(bytes);
+        self
+    }
+
+    /// How often a task may be interrupted until it is dead: its worker process was killed from outside,
+    /// or has lost its [lease](Runner::lease). 20 unless it is set; `u32::MAX` is no limit. Only for
+    /// [processes](Runner::processes).
+    pub fn max_interruptions(mut self, times: u32) -> Self {
+        self.max_interruptions = Some(times);
+        self
+    }
+
+    /// How many worker processes may die one after the other without any progress until the run fails; 30,
+    /// or five for each worker if that is more, unless it is set; `u32::MAX` is no limit. Progress is a task
+    /// that has finished or died, and also a worker whose death says more about the tasks that it ran: a
+    /// task that crashes its workers is dead in the end, however many there are of them. Only for
+    /// [processes](Runner::processes).
+    pub fn max_deaths(mut self, deaths: u32) -> Self {
+        self.max_deaths = Some(deaths);
+        self
+    }
+
+    /// How long a worker process may take until it has called [`worker_entry`](crate::worker_entry) and is
+    /// ready; 10 s unless it is set. Only for [processes](Runner::processes).
+    pub fn start_timeout(mut self, time: Duration) -> Self {
+        self.start_timeout = Some(time);
         self
     }
 
@@ -279,6 +383,10 @@ impl<R: ParallelTaskRunner> Runner<R> {
                 ("max_cpu_time", self.limits.cpu.is_some()),
                 ("max_task_time", self.limits.task.is_some()),
                 ("lease", self.lease.is_some()),
+                ("max_payload", self.payload.is_some()),
+                ("max_interruptions", self.max_interruptions.is_some()),
+                ("max_deaths", self.max_deaths.is_some()),
+                ("start_timeout", self.start_timeout.is_some()),
                 ("prefix_output", self.prefixed),
             ];
             return match only.iter().find(|(_, set)| *set) {
@@ -304,23 +412,58 @@ impl<R: ParallelTaskRunner> Runner<R> {
                  in all"
             )));
         }
-        let lease = self.lease.unwrap_or(LEASE);
-        if lease < SHORTEST_LEASE {
+        self.check_process_settings()?;
+        u16::try_from(threads).map_err(|_| Error::config(format!("{threads} threads are too many")))
+    }
+
+    /// Settings of worker processes that cannot work.
+    fn check_process_settings(&self) -> Result<(), Error> {
+        if let Some(lease) = self.lease.filter(|lease| *lease < SHORTEST_LEASE) {
             return Err(Error::config(format!(
                 "a lease of {lease:?} is too short: at least {SHORTEST_LEASE:?}, else healthy workers \
                  lose theirs"
             )));
         }
-        u16::try_from(threads).map_err(|_| Error::config(format!("{threads} threads are too many")))
+        if let Some(bytes) = self.payload.filter(|bytes| !PAYLOADS.contains(bytes)) {
+            let (least, most) = (PAYLOADS.start(), PAYLOADS.end());
+            return Err(Error::config(format!(
+                "a max_payload of {bytes} bytes cannot be: at least {least} and at most {most}"
+            )));
+        }
+        let times = [
+            ("start_timeout", self.start_timeout),
+            ("max_task_time", self.limits.task),
+            ("max_cpu_time", self.limits.cpu),
+        ];
+        if let Some((what, _)) = times.iter().find(|(_, time)| *time == Some(Duration::ZERO)) {
+            return Err(Error::config(format!("{what} of 0 s leaves no time for anything")));
+        }
+        if !self.membarrier {
+            return Err(Error::config(
+                "membarrier(false) is for threads: leave it out, or leave out processes()",
+            ));
+        }
+        Ok(())
     }
 
     fn process_setup(&self, workers: usize, threads: u16) -> process::Setup {
+        let limited = |time: Option<Duration>| time.filter(|time| *time < FOR_EVER);
+        let limits = Limits {
+            cpu: limited(self.limits.cpu),
+            task: limited(self.limits.task),
+            payload: self.payload.unwrap_or(Limits::default().payload),
+            ..self.limits
+        };
+        let most = u32::try_from(workers).unwrap_or(u32::MAX).saturating_mul(5).max(30);
         process::Setup {
             workers,
             threads,
             order: self.order,
-            lease: self.lease.unwrap_or(LEASE),
-            limits: self.limits,
+            lease: self.lease.unwrap_or(LEASE).min(FOR_EVER),
+            limits,
+            max_interruptions: self.max_interruptions.unwrap_or(MAX_INTERRUPTIONS),
+            max_deaths: self.max_deaths.unwrap_or(most),
+            start_timeout: self.start_timeout.unwrap_or(START_TIMEOUT).min(FOR_EVER),
             prefixed: self.prefixed,
         }
     }

@@ -105,6 +105,20 @@ impl<R: ParallelTaskRunner> ParallelTaskRunner for &R {
 }
 
 /// What a handler returns.
+///
+/// ```
+/// use prunner::TaskResult;
+///
+/// fn parse(line: &str) -> TaskResult<u64> {
+///     Ok(line.trim().parse()?)
+/// }
+///
+/// fn handler(line: String) -> TaskResult {
+///     println!("{}", parse(&line)?);
+///     Ok(())
+/// }
+/// assert!(handler("7".to_string()).is_ok() && handler("x".to_string()).is_err());
+/// ```
 pub type TaskResult<T = ()> = Result<T, TaskError>;
 
 /// Why a handler failed: any error that `?` converts, or a text.
@@ -125,6 +139,17 @@ pub type TaskResult<T = ()> = Result<T, TaskError>;
 ///
 /// `Display` prints the whole chain of causes. Like `anyhow::Error` it does not implement
 /// [`std::error::Error`] itself, else `?` could not convert every error.
+///
+/// The error itself is its cause:
+///
+/// ```
+/// use std::num::ParseIntError;
+///
+/// use prunner::TaskError;
+///
+/// let error = TaskError::from("x".parse::<u64>().unwrap_err());
+/// assert!(error.cause().is::<ParseIntError>());
+/// ```
 pub struct TaskError(Box<Box<dyn error::Error + Send + Sync>>);
 
 impl TaskError {

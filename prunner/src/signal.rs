@@ -58,6 +58,7 @@ fn on_ctrlc() {
     let runs: Vec<Arc<Stop>> = RUNS.lock().iter().filter_map(Weak::upgrade).collect();
     // A run that was interrupted before and still goes on has had its chance.
     if runs.is_empty() || runs.iter().any(|run| run.is_interrupted()) {
+        crate::process::group::kill_all();
         process::exit(INTERRUPTED);
     }
     log::warn!("interrupted: running tasks finish, nothing new starts; once more ends at once");

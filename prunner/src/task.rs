@@ -19,6 +19,38 @@ use serde::{Deserialize, Serialize};
 /// ```
 ///
 /// Data whose type is `Debug` is shown in reports of failures; the task itself need not be.
+///
+/// Without the derive, for a type that has its label elsewhere:
+///
+/// ```
+/// use std::fmt;
+///
+/// use prunner::Labeled;
+///
+/// enum Method { Get, Put }
+///
+/// struct Request { method: Method, size: u64 }
+///
+/// impl Labeled for Request {
+///     fn label(&self) -> &str {
+///         match self.method {
+///             Method::Get => "Get",
+///             Method::Put => "Put",
+///         }
+///     }
+///     fn label_id(&self) -> u64 {
+///         match self.method {
+///             Method::Get => 0,
+///             Method::Put => 1,
+///         }
+///     }
+///     fn fmt_data(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+///         write!(f, "{} bytes", self.size)
+///     }
+/// }
+///
+/// assert_eq!(Request { method: Method::Put, size: 7 }.label(), "Put");
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a task: it has no label",
     label = "tasks implement `Labeled`",
@@ -113,6 +145,26 @@ impl<D: fmt::Debug> Labeled for Task<D> {
 ///
 /// A property of the post: see [`Context::post_with`](crate::Context::post_with). Priorities hold
 /// on each worker, not across workers, and never interrupt a running handler.
+///
+/// ```
+/// use prunner::{Append, Key, MessageLoop, Priority, Runner, merge, post_task_with};
+///
+/// const RAN: Key<Append<char>> = Key::new("ran");
+///
+/// fn begin() {
+///     post_task_with(Priority::Low, note, 'c');
+///     post_task_with(Priority::Normal, note, 'b');
+///     post_task_with(Priority::High, note, 'a');
+/// }
+///
+/// fn note(name: char) {
+///     merge(RAN, Append::one(name));
+/// }
+///
+/// let report = Runner::new(MessageLoop::new(begin, || ())).workers(1).start()?;
+/// assert_eq!(report.dict().get(RAN).unwrap_or_default().0, ['a', 'b', 'c']);
+/// # Ok::<(), prunner::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Priority {
     /// Before all others.

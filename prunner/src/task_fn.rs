@@ -43,9 +43,11 @@ pub trait TaskFn<M, A>: Send + 'static {
     /// # Errors
     ///
     /// The error of the function.
+    #[doc(hidden)]
     fn call(&self, state: State<'_>, args: A) -> TaskResult;
 
     /// The type of the state that the function is a method of, if it is one.
+    #[doc(hidden)]
     fn state() -> Option<StateType> {
         None
     }
@@ -95,6 +97,13 @@ impl<'a> State<'a> {
 }
 
 /// What a posted function may return.
+///
+/// ```
+/// use prunner::signature::IntoTaskResult;
+///
+/// assert!(().into_task_result().is_ok());
+/// assert!(Err::<(), _>("it failed").into_task_result().is_err());
+/// ```
 #[diagnostic::on_unimplemented(message = "a task returns nothing or a `TaskResult`, not `{Self}`")]
 pub trait IntoTaskResult {
     /// The result of the task.
@@ -206,6 +215,19 @@ fn state_of<S: 'static>(state: State<'_>) -> &S {
 }
 
 /// What a message loop may begin and end with: a function of no argument, or a method of the state.
+///
+/// ```
+/// use prunner::MessageLoop;
+/// use prunner::signature::LoopHook;
+///
+/// /// A message loop that says when it is over.
+/// fn announced<M>(begin: impl LoopHook<M>) -> MessageLoop {
+///     MessageLoop::new(begin, || println!("over"))
+/// }
+///
+/// prunner::Runner::new(announced(|| ())).start()?;
+/// # Ok::<(), prunner::Error>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a message loop cannot begin or end with this",
     note = "it takes `fn f()` or a method of its state, `fn f(&self)`; both may return a `TaskResult`"
@@ -216,6 +238,7 @@ pub trait LoopHook<M>: Send + Sync + 'static {
     /// # Errors
     ///
     /// The error of the function.
+    #[doc(hidden)]
     fn call(&self, state: State<'_>) -> TaskResult;
 }
 

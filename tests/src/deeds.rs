@@ -48,10 +48,29 @@ pub enum Deed {
     Work(u64),
     /// Prints so many lines on the standard output and on the standard error.
     Print(u64),
+    /// Forks, meets the test with the number of the child, which waits for ever, and adds 1 to the sum. If
+    /// told so, the child leaves the group of its parent.
+    Fork(bool),
+    /// Adds 1 to the sum; its process will never end by itself.
+    Linger,
+    /// Runs a shell command that waits, meets the test with its number, and then either waits for its end
+    /// and adds 1 to the sum, or does what follows.
+    Run(String, Then),
     /// Starts this program once more, for the scene of that name, and expects it to end well.
     Start(String),
     /// The same, with a socket as its standard input.
     StartAtSocket(String),
+}
+
+/// What becomes of a deed that has started a command.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub enum Then {
+    /// It waits for its end.
+    Wait,
+    /// It finishes without waiting.
+    Finish,
+    /// It aborts.
+    Abort,
 }
 
 /// The handler.
@@ -118,6 +137,30 @@ impl Handler for Deeds {
                 cx.merge(SUM, Sum(1));
             }
             Deed::Print(lines) => print(*lines)?,
+            Deed::Fork(leaves) => {
+                meet(&fork(*leaves));
+                cx.merge(SUM, Sum(1));
+            }
+            Deed::Linger => {
+                extern "C" fn wait() {
+                    loop {
+                        thread::park();
+                    }
+                }
+                // SAFETY: the function takes nothing and may run at any time.
+                unsafe { libc::atexit(wait) };
+                cx.merge(SUM, Sum(1));
+            }
+            Deed::Run(command, then) => {
+                let mut child = Command::new("sh").args(["-c", command]).spawn()?;
+                meet(&child.id().into());
+                match then {
+                    Then::Wait => drop(child.wait()?),
+                    Then::Finish => {}
+                    Then::Abort => process::abort(),
+                }
+                cx.merge(SUM, Sum(1));
+            }
             Deed::Start(scene) => start(scene, Stdio::null())?,
             Deed::StartAtSocket(scene) => {
                 let (_, theirs) = UnixStream::pair()?;
@@ -125,6 +168,23 @@ impl Handler for Deeds {
             }
         }
         Ok(())
+    }
+}
+
+/// Forks without exec, as programs do that make a daemon of themselves; the number of the child.
+fn fork(leaves: bool) -> u64 {
+    // SAFETY: the child does nothing but call setsid and pause, which may be called after a fork.
+    match unsafe { libc::fork() } {
+        0 => loop {
+            // SAFETY: they take no arguments.
+            unsafe {
+                if leaves {
+                    libc::setsid();
+                }
+                libc::pause();
+            }
+        },
+        child => u64::try_from(child).expect("there may be one more process"),
     }
 }
 

@@ -77,6 +77,11 @@ impl Worker {
         pids.into_iter().filter_map(|pid| Self::open(pid, |it| it.parent == parent)).collect()
     }
 
+    /// The process of that number, if it belongs to the session and is alive.
+    pub fn member(pid: u32, session: u32) -> Option<Self> {
+        Self::open(pid, |it| it.session == session)
+    }
+
     /// The process behind a number, if it is the right one and alive.
     fn open(pid: u32, is_right: impl Fn(&Stat) -> bool) -> Option<Self> {
         // SAFETY: pidfd_open(2) takes two integers.
@@ -124,6 +129,20 @@ pub fn members(session: u32) -> Vec<u32> {
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     pids.filter(|&pid| Stat::of(pid).is_some_and(|stat| stat.session == session && !stat.is_over()))
         .collect()
+}
+
+/// Sends a signal to each process of a session.
+pub fn signal_all(session: u32, signal: libc::c_int) {
+    let alive = |&pid: &u32| Worker::open(pid, |it| it.session == session);
+    members(session).iter().filter_map(alive).for_each(|member| _ = member.signal(signal));
+}
+
+/// Kills the processes of a session, also those that they start meanwhile.
+pub fn kill_all(session: u32) {
+    while !members(session).is_empty() {
+        signal_all(session, libc::SIGKILL);
+        std::thread::yield_now();
+    }
 }
 
 /// Waits until no process of a session is left; returns how long that took.

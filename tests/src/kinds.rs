@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use prunner::{Append, Context, Counter, Dict, Key, Labeled, Max, Merge, Min, Sum, Value};
+use prunner::{
+    Append, Context, Counter, Dict, Key, Labeled, Max, Merge, Min, Sum, signature::Value,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::random::Random;

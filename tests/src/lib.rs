@@ -1,6 +1,7 @@
 //! What the tests of prunner share: the models of the threads engine's protocols, and what the
 //! integration tests wait on, draw from and run.
 
+pub mod busy;
 pub mod census;
 pub mod deeds;
 pub mod family;
@@ -8,6 +9,7 @@ pub mod gate;
 pub mod kinds;
 pub mod limits;
 pub mod log_lines;
+pub mod logbook;
 pub mod meeting;
 pub mod model;
 pub mod notes;
@@ -16,8 +18,12 @@ pub mod process;
 pub mod program;
 pub mod random;
 pub mod scale;
+pub mod scratch;
 pub mod setting;
+pub mod stall;
 pub mod sum_up;
 pub mod travelling;
 pub mod tree;
+pub mod verdict;
+#[path = "../../prunner/src/watchdog/mod.rs"]
 pub mod watchdog;

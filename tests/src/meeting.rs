@@ -1,14 +1,12 @@
 //! Where handlers in worker processes meet their test, which waits for them instead of sleeping.
 
 use std::{
-    env, fs,
     io::{BufRead, BufReader, Read, Write},
     os::unix::net::{UnixListener, UnixStream},
     path::PathBuf,
     process,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, channel},
     },
     thread,
@@ -16,12 +14,12 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::gate::PATIENCE;
+use crate::{gate::PATIENCE, scratch::Scratch};
 
 /// The test's end.
 #[derive(Debug)]
 pub struct Meeting {
-    path: PathBuf,
+    scratch: Scratch,
     guests: Mutex<Receiver<Guest>>,
 }
 
@@ -46,10 +44,8 @@ impl Meeting {
     ///
     /// When there can be no socket in the directory for temporary files.
     pub fn new() -> Self {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = env::temp_dir().join(format!("prunner-{}-{number}", process::id()));
-        let listener = UnixListener::bind(&path).expect("a socket can be bound");
+        let scratch = Scratch::new();
+        let listener = UnixListener::bind(address(&scratch)).expect("a socket can be bound");
         let (sender, guests) = channel();
         thread::spawn(move || {
             let streams = listener.incoming().map_while(Result::ok);
@@ -57,12 +53,12 @@ impl Meeting {
             let mut guests = streams.filter_map(Guest::welcome);
             while guests.next().is_some_and(|guest| sender.send(guest).is_ok()) {}
         });
-        Self { path, guests: Mutex::new(guests) }
+        Self { scratch, guests: Mutex::new(guests) }
     }
 
     /// What handlers need to come.
     pub fn invitation(&self) -> Invitation {
-        Invitation(self.path.to_string_lossy().into_owned())
+        Invitation(address(&self.scratch).to_string_lossy().into_owned())
     }
 
     /// Waits for the next handler to come.
@@ -82,10 +78,8 @@ impl Default for Meeting {
     }
 }
 
-impl Drop for Meeting {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
-    }
+fn address(scratch: &Scratch) -> PathBuf {
+    scratch.path().join("meeting")
 }
 
 impl Guest {

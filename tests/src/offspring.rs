@@ -27,6 +27,12 @@ pub fn marked(name: &str, value: &str) -> Vec<u32> {
     all().filter(is_marked).collect()
 }
 
+/// Whether such a process runs: one that has ended and was not waited for does not.
+pub fn runs(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, fields)| !fields.trim_start().starts_with('Z'))
+}
+
 /// Asks `left` until it names nobody any more.
 ///
 /// # Panics

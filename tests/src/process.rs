@@ -33,8 +33,8 @@ pub struct Ended {
 }
 
 impl Process {
-    /// Starts a program on which SIGINT works, even if it was ignored here: a job that a script
-    /// starts in the background inherits that.
+    /// Starts a program on which SIGINT and SIGQUIT work, even if they were ignored here: a job that a
+    /// script starts in the background inherits that.
     ///
     /// # Panics
     ///
@@ -42,7 +42,7 @@ impl Process {
     pub fn start(command: &mut Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // SAFETY: signal(2) may be called between fork and exec.
-        let command = unsafe { command.pre_exec(allow_sigint) };
+        let command = unsafe { command.pre_exec(allow_signals) };
         let mut child = command.spawn().expect("the program starts");
         let stdout = child.stdout.take().expect("it is piped");
         let mut stderr = child.stderr.take().expect("it is piped");
@@ -80,10 +80,19 @@ impl Process {
     ///
     /// When it is no longer there.
     pub fn interrupt(&self) {
+        self.signal(libc::SIGINT);
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    ///
+    /// When it is no longer there.
+    pub fn signal(&self, signal: libc::c_int) {
         let pid = libc::pid_t::try_from(self.child.id()).expect("a pid is a pid_t");
         // SAFETY: the process is our child and was not waited for, so the pid is still its own.
-        let sent = unsafe { libc::kill(pid, libc::SIGINT) };
-        assert_eq!(sent, 0, "SIGINT was not sent");
+        let sent = unsafe { libc::kill(pid, signal) };
+        assert_eq!(sent, 0, "signal {signal} was not sent");
     }
 
     /// Its number, which is its own until it was waited for.
@@ -143,10 +152,12 @@ impl Drop for Process {
     }
 }
 
-fn allow_sigint() -> std::io::Result<()> {
-    // SAFETY: signal(2) takes two integers.
-    match unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) } {
-        libc::SIG_ERR => Err(std::io::Error::last_os_error()),
-        _ => Ok(()),
+fn allow_signals() -> std::io::Result<()> {
+    for signal in [libc::SIGINT, libc::SIGQUIT] {
+        // SAFETY: signal(2) takes two integers.
+        if unsafe { libc::signal(signal, libc::SIG_DFL) } == libc::SIG_ERR {
+            return Err(std::io::Error::last_os_error());
+        }
     }
+    Ok(())
 }

@@ -19,6 +19,8 @@ use prunner::{
 };
 use prunner_tests::watchdog::Watchdog;
 
+prunner_tests::watched!();
+
 const LEASE: Duration = Duration::from_secs(30);
 
 /// A clock that the tests set.
@@ -503,15 +505,82 @@ impl Twist for Accuser {
     }
 
     fn release(&self, token: Token, why: Release) -> Result<(), BrokerError> {
-        let why = if why == Release::Killed { Release::Crashed } else { why };
+        let why = if why == Release::Interrupted { Release::Crashed } else { why };
         self.0.release(token, why)
     }
 }
 
 #[test]
-fn charges_for_killed_workers_are_found() {
-    let rule = "who kills a worker says nothing about its tasks";
-    fails::<Accuser>("killed_workers_charge_nobody", rule);
+fn charges_for_interruptions_are_found() {
+    let rule = "an interruption says nothing about its tasks";
+    fails::<Accuser>("interruptions_charge_no_task", rule);
+}
+
+/// Forgets how often a task was interrupted.
+struct Patient {
+    inner: Arc<MemoryBroker>,
+    blobs: Mutex<HashMap<Token, Blob>>,
+}
+
+impl Twist for Patient {
+    fn new(made: Inner) -> Self {
+        Self { inner: made.broker(), blobs: Mutex::default() }
+    }
+
+    fn inner(&self) -> Arc<MemoryBroker> {
+        self.inner.clone()
+    }
+
+    fn step(&self, commit: Option<&Commit>, want: &[Token]) -> Result<Step, BrokerError> {
+        let step = self.inner.step(commit, want)?;
+        if let Step::Leased(leases, _) = &step {
+            let leases = leases.iter().map(|lease| (lease.token, lease.blob.clone()));
+            self.blobs.lock().unwrap().extend(leases);
+        }
+        Ok(step)
+    }
+
+    fn release(&self, token: Token, why: Release) -> Result<(), BrokerError> {
+        let blob = self.blobs.lock().unwrap().remove(&token);
+        let Some(blob) = blob.filter(|blob| why == Release::Interrupted && blob.interruptions > 15)
+        else {
+            return self.inner.release(token, why);
+        };
+        let posts = vec![Blob { attempt: blob.attempt + 1, ..blob }];
+        self.inner.step(Some(&Commit { posts, ..Commit::new(token) }), &[]).map(|_| ())
+    }
+}
+
+#[test]
+fn interruptions_without_an_end_are_found() {
+    let rule = "a task that is interrupted for ever is dead";
+    fails::<Patient>("interruptions_have_an_end", rule);
+}
+
+/// Computes what is left instead of counting it.
+struct Bookkeeper(Arc<MemoryBroker>);
+
+impl Twist for Bookkeeper {
+    fn new(made: Inner) -> Self {
+        Self(made.broker())
+    }
+
+    fn inner(&self) -> Arc<MemoryBroker> {
+        Arc::clone(&self.0)
+    }
+
+    fn outcome(&self) -> Result<Outcome, BrokerError> {
+        let outcome = self.0.outcome()?;
+        let ended = outcome.labels.iter().map(|it| it.finished + it.dead).sum::<u64>();
+        let left = outcome.posted.saturating_sub(ended + outcome.crashed);
+        Ok(Outcome { left, ..outcome })
+    }
+}
+
+#[test]
+fn a_remainder_in_place_of_a_count_is_found() {
+    let rule = "queued tasks are left";
+    fails::<Bookkeeper>("what_is_left_is_counted", rule);
 }
 
 #[test]
@@ -577,7 +646,7 @@ fn a_lock_that_falls_before_the_commit_is_found() {
     fails::<LooseLock>("read_entries_wait_for_the_lock", rule);
 }
 
-/// Takes every worker that stops for one that has crashed.
+/// Takes every lease that is given back for one that has crashed.
 struct Suspicious(Arc<MemoryBroker>);
 
 impl Twist for Suspicious {
@@ -595,8 +664,9 @@ impl Twist for Suspicious {
 }
 
 #[test]
-fn a_shutdown_that_counts_as_a_crash_is_found() {
-    fails::<Suspicious>("a_shutdown_is_no_crash", "what was not started comes back as it was");
+fn unstarted_leases_that_count_as_crashed_are_found() {
+    let rule = "what was not started comes back as it was";
+    fails::<Suspicious>("unstarted_leases_come_back_as_they_were", rule);
 }
 
 #[test]

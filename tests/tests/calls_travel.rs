@@ -6,11 +6,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use prunner::{
-    Call, Context, Dict, Error, Key, Labeled, MessageLoop, ParallelTaskRunner, Runner, Sum, Task,
-    TaskResult, merge, post_task, task,
+    Context, Dict, Error, Key, Labeled, MessageLoop, ParallelTaskRunner, Runner, Sum, Task,
+    TaskResult, merge, post_task, signature::Call, task,
 };
 use prunner_tests::setting::Setting;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+prunner_tests::watched!();
 
 const SUM: Key<Sum<u64>> = Key::new("sum");
 

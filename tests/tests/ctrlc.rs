@@ -13,6 +13,8 @@ use prunner_tests::{
     scale::times,
 };
 
+prunner_tests::watched!();
+
 /// What the engine says when it has noticed Ctrl-C.
 const NOTICED: &str = "WARN: interrupted";
 

@@ -7,6 +7,8 @@ use prunner_tests::{
     setting::Setting,
 };
 
+prunner_tests::watched!();
+
 const NUMBER: Key<u64> = Key::new("number");
 const WORDS: Key<Vec<String>> = Key::new("words");
 const NAME: Key<String> = Key::new("name");

@@ -10,6 +10,8 @@ use prunner_tests::{
     setting::Setting,
 };
 
+prunner_tests::watched!();
+
 /// How a task ends.
 #[derive(Clone, Copy, Debug)]
 enum Fate {

@@ -15,6 +15,8 @@ use prunner_tests::{
     watchdog::Watchdog,
 };
 
+prunner_tests::watched!();
+
 /// Runs `tree` and compares everything with what was computed beforehand.
 #[track_caller]
 fn assert_exact(tree: &Tree, setting: Setting) {

@@ -4,6 +4,8 @@ use std::process::Command;
 
 use prunner_tests::process::{Ended, Process};
 
+prunner_tests::watched!();
+
 fn ended(way: &str) -> Ended {
     Process::start(Command::new(env!("CARGO_BIN_EXE_exit_code")).arg(way)).end()
 }

@@ -12,6 +12,8 @@ use prunner_tests::{
     setting::Setting,
 };
 
+prunner_tests::watched!();
+
 #[derive(Labeled, Clone, Copy, Debug)]
 struct Number(u64);
 

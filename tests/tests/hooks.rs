@@ -11,6 +11,8 @@ use prunner_tests::{
     watchdog::Watchdog,
 };
 
+prunner_tests::watched!();
+
 const DONE: Key<Sum<u64>> = Key::new("done");
 
 #[derive(Labeled, Clone, Copy)]

@@ -15,6 +15,8 @@ use std::{
 use prunner::__fuzz;
 use prunner_tests::{random::Random, scale::times};
 
+prunner_tests::watched!();
+
 /// Remembers the largest allocation of each thread: tests run side by side, and one that fails may print
 /// a backtrace, which takes megabytes.
 struct Watched;

@@ -16,6 +16,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+prunner_tests::watched!();
+
 /// A word on a cache line of its own.
 #[repr(align(128))]
 #[derive(Default)]

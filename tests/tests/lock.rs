@@ -11,6 +11,8 @@ use prunner_tests::{
     watchdog::Watchdog,
 };
 
+prunner_tests::watched!();
+
 const COUNT: Key<u64> = Key::new("count");
 const MERGED: Key<Sum<u64>> = Key::new("merged");
 

@@ -11,6 +11,8 @@ use prunner_tests::{
     setting::Setting,
 };
 
+prunner_tests::watched!();
+
 #[derive(Labeled, Clone, Copy)]
 struct Number(u64);
 

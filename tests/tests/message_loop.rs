@@ -19,6 +19,8 @@ use prunner_tests::{
 };
 use serde::{Deserialize, Serialize};
 
+prunner_tests::watched!();
+
 const SUM: Key<Sum<u64>> = Key::new("sum");
 const COUNT: Key<u64> = Key::new("count");
 
@@ -216,6 +218,8 @@ fn assert_all_refused_here() {
     for (name, call) in calls() {
         let text = panic_of(call);
         assert!(text.starts_with(&format!("{name} called outside a message loop: ")), "{text}");
+        // What `end_cannot_post_merge_or_lock` tries is not recommended either.
+        assert_eq!(text.contains("`end`"), name == "dict", "{text}");
     }
 }
 

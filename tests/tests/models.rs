@@ -8,6 +8,8 @@ use std::fmt::Debug;
 
 use prunner_tests::model::checker::{Exploration, Fault, Model, explore};
 
+prunner_tests::watched!();
+
 /// The size of a sound model: larger when `PRUNNER_MODEL_LARGE=1`.
 fn size<T>(normal: T, large: T) -> T {
     match std::env::var("PRUNNER_MODEL_LARGE") {

@@ -20,6 +20,8 @@ use prunner_tests::{
     watchdog::Watchdog,
 };
 
+prunner_tests::watched!();
+
 const SUM: Key<Sum<u64>> = Key::new("sum");
 
 #[derive(Labeled)]

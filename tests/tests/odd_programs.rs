@@ -18,6 +18,8 @@ use prunner_tests::{
 };
 use serde::{Deserialize, Serialize};
 
+prunner_tests::watched!();
+
 #[derive(Labeled, Clone, Copy)]
 struct Number(u64);
 

@@ -3,6 +3,8 @@
 use prunner::{Context, Labeled, Order, Priority, Runner};
 use prunner_tests::{gate::Gate, notes::Notes, program::program, setting::QUEUES};
 
+prunner_tests::watched!();
+
 #[derive(Labeled, Clone, Copy)]
 struct Number(u64);
 

@@ -11,6 +11,8 @@ use prunner_tests::{
     travelling::Travelling,
 };
 
+prunner_tests::watched!();
+
 prunner::worker_test!(Travelling<SumUp>);
 
 const SUM: Key<Sum<u64>> = Key::new("sum");

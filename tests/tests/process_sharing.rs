@@ -2,18 +2,23 @@
 
 use std::{
     ffi::CString,
-    fs::{self, File, OpenOptions},
+    fs::{File, OpenOptions},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
-    process,
     time::Duration,
 };
 
-use prunner::{Context, Labeled, ParallelTaskRunner, Runner, TaskResult};
-use prunner_tests::{gate::PATIENCE, watchdog::Watchdog};
+use prunner::{Context, Key, Labeled, ParallelTaskRunner, Runner, Sum, TaskResult};
+use prunner_tests::{gate::PATIENCE, scratch::Scratch, watchdog::Watchdog};
 use serde::{Deserialize, Serialize};
 
+prunner_tests::watched!();
+
 prunner::worker_test!(Appointments);
+
+/// The follow-ups that handlers have posted. It is committed with them, also when that is done for a worker
+/// whose next handler runs.
+const POSTED: Key<Sum<u64>> = Key::new("posted");
 
 #[derive(Debug, Labeled, Serialize, Deserialize)]
 enum Step {
@@ -33,17 +38,19 @@ enum Side {
 #[derive(Serialize, Deserialize)]
 struct Appointments {
     pipes: PathBuf,
+    #[serde(skip)]
+    _scratch: Option<Scratch>,
     first: Vec<Vec<(u32, Side)>>,
     /// Whether the first ones are posted by a handler, so that they are follow-ups of one worker.
     by_a_handler: bool,
 }
 
 impl Appointments {
-    fn new(name: &str, meetings: u32, by_a_handler: bool, first: Vec<Vec<(u32, Side)>>) -> Self {
-        let pipes = std::env::temp_dir().join(format!("prunner-{}-{name}", process::id()));
-        fs::create_dir_all(&pipes).expect("the directory can be made");
+    fn new(meetings: u32, by_a_handler: bool, first: Vec<Vec<(u32, Side)>>) -> Self {
+        let scratch = Scratch::new();
+        let pipes = scratch.path().to_path_buf();
         (0..meetings).for_each(|meeting| make_pipe(&pipes.join(meeting.to_string())));
-        Self { pipes, first, by_a_handler }
+        Self { pipes, _scratch: Some(scratch), first, by_a_handler }
     }
 
     fn meet(&self, meeting: u32, side: Side) -> TaskResult {
@@ -78,6 +85,7 @@ impl ParallelTaskRunner for Appointments {
     fn run(&self, task: &Step, cx: &mut Context<'_, Step>) -> TaskResult {
         match task {
             Step::Post(steps) => {
+                cx.merge(POSTED, Sum(steps.len() as u64));
                 for step in steps {
                     if let Step::Meet(meetings) = step {
                         cx.post(Step::Meet(meetings.clone()));
@@ -96,11 +104,10 @@ impl ParallelTaskRunner for Appointments {
 /// leases every twenty minutes: nothing may wait for that.
 fn must_end(program: Appointments, workers: usize, threads: usize, tasks: u64) {
     let _watchdog = Watchdog::after(PATIENCE, "a run whose handlers wait for each other");
-    let pipes = program.pipes.clone();
+    let posted = program.by_a_handler.then_some(Sum(tasks - 1));
     let runner = Runner::new(program).workers(workers).processes().threads(threads);
-    let report = runner.lease(Duration::from_secs(3600)).start();
-    fs::remove_dir_all(pipes).expect("the directory can be removed");
-    assert_eq!(report.expect("nothing fails").ledger().finished, tasks);
+    let report = runner.lease(Duration::from_secs(3600)).start().expect("nothing fails");
+    assert_eq!((report.ledger().finished, report.dict().get(POSTED)), (tasks, posted));
 }
 
 use Side::{Guest, Host};
@@ -116,7 +123,7 @@ fn circle(handlers: u32) -> Vec<Vec<(u32, Side)>> {
 #[test]
 fn follow_ups_of_one_handler_run_on_all_workers() {
     for threads in [1, 2] {
-        let program = Appointments::new("all", 4, true, circle(4));
+        let program = Appointments::new(4, true, circle(4));
         must_end(program, 4 / threads, threads, 5);
     }
 }
@@ -131,7 +138,7 @@ fn tasks_behind_a_long_handler_run_elsewhere() {
             first.push(meetings);
             first.extend(vec![Vec::new(); 25]);
         }
-        let program = Appointments::new("behind", 4, true, first);
+        let program = Appointments::new(4, true, first);
         must_end(program, 4 / threads, threads, 105);
     }
 }
@@ -139,5 +146,5 @@ fn tasks_behind_a_long_handler_run_elsewhere() {
 #[test]
 fn posts_of_begin_run_on_all_workers() {
     let first = (0..10).map(|n| vec![(n / 2, if n % 2 == 0 { Host } else { Guest })]).collect();
-    must_end(Appointments::new("begin", 5, false, first), 10, 1, 10);
+    must_end(Appointments::new(5, false, first), 10, 1, 10);
 }

@@ -11,6 +11,8 @@ use prunner_tests::{
     setting::Setting,
 };
 
+prunner_tests::watched!();
+
 /// Label, finished and dead of every row.
 fn counts(report: &Report) -> Vec<(&str, u64, u64)> {
     report.labels().iter().map(|row| (row.label(), row.finished(), row.dead())).collect()

@@ -3,6 +3,8 @@
 use prunner::{Error, Labeled, Runner};
 use prunner_tests::program::program_with_end;
 
+prunner_tests::watched!();
+
 #[derive(Labeled)]
 struct Nothing;
 

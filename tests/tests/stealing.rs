@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use prunner::{Error, Labeled, Priority};
 use prunner_tests::{gate::Gate, notes::Notes, program::program, random::Random, setting::Setting};
 
+prunner_tests::watched!();
+
 #[derive(Labeled, Clone, Copy)]
 enum Step {
     Long,

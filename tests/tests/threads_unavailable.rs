@@ -7,6 +7,8 @@ use prunner_tests::{
     process::{Ended, Process},
 };
 
+prunner_tests::watched!();
+
 /// Runs with 10 workers where only so many threads beside the caller's can be started.
 fn ended(short: &str, threads: &str) -> Ended {
     let mut command = Command::new(env!("CARGO_BIN_EXE_few_threads"));

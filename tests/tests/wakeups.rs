@@ -12,6 +12,8 @@ use prunner_tests::{
     watchdog::Watchdog,
 };
 
+prunner_tests::watched!();
+
 #[derive(Labeled, Clone, Copy)]
 enum Step {
     Wait,

@@ -10,6 +10,115 @@
 //!
 //! Brokers keep neither threads nor sockets: `serve` puts a socket in front of any of them.
 //! `conformance` (feature `testing`) is the suite that each of them must pass.
+//!
+//! A worker's part of a run of two tasks, the first of which posts a third:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use prunner::broker::{
+//!     Blob, Broker, Commit, DeadLetter, Encoded, Entry, KEPT_DEAD_LETTERS, LabelCount, Lease, Lock,
+//!     MemoryBroker, Outcome, Read, Step, Tasks, Timing, Token, Watched, Write,
+//! };
+//! use prunner::{Bytes, Order};
+//!
+//! let mut tasks = Tasks::one(b"first");
+//! tasks.push(b"second");
+//! let first = Blob { tasks, ..Blob::default() };
+//! let broker = MemoryBroker::new(Duration::from_secs(30), Order::Lifo, vec![first]);
+//!
+//! // It makes the name of the lease and asks for it.
+//! let token = Token::random();
+//! let Step::Leased(leases, _) = broker.step(None, &[token])? else { panic!("a blob is queued") };
+//! let [Lease { blob, .. }] = &leases[..] else { panic!("one lease for one token") };
+//! assert_eq!(blob.tasks.len(), 2);
+//! assert!(broker.renew(&[token])?.is_empty(), "no lease is gone");
+//!
+//! // It reads the dict under the lock, and commits what it has done.
+//! assert_eq!(broker.lock(token)?, Lock::Held);
+//! let Read::Entry(Entry { version, .. }) = broker.read(token, "sum", 0)? else { panic!("gone") };
+//! let value = Encoded { type_name: "u64".into(), bytes: Bytes(vec![7]) };
+//! let finished = LabelCount { label: "add".into(), finished: 2, ..LabelCount::default() };
+//! assert_eq!(finished.times, Timing::default(), "nothing was measured");
+//! let commit = Commit {
+//!     posts: vec![Blob { tasks: Tasks::one(b"third"), ..Blob::default() }],
+//!     posted: 1,
+//!     writes: vec![Write { key: "sum".into(), version, value: Some(value) }],
+//!     labels: vec![finished],
+//!     ..Commit::new(token)
+//! };
+//! // In the same step it asks for more.
+//! let next = Token::random();
+//! assert!(matches!(broker.step(Some(&commit), &[next])?, Step::Leased(..)));
+//! assert_eq!(broker.step(Some(&commit), &[])?, Step::Lost, "a commit counts once");
+//!
+//! // The third task dies, and that is the end.
+//! let (task, report) = (Bytes(b"third".into()), Bytes(b"why".into()));
+//! let letter = DeadLetter { task, report, interruptions: 0 };
+//! let died = LabelCount { label: "add".into(), dead: 1, ..LabelCount::default() };
+//! let commit = Commit { labels: vec![died], dead: vec![letter], ..Commit::new(next) };
+//! assert_eq!(broker.step(Some(&commit), &[])?, Step::Done);
+//! let Watched { done, .. } = broker.watch(0, Duration::ZERO)?;
+//! let Outcome { dead, entries, .. } = broker.outcome()?;
+//! assert!(done && dead.len() <= KEPT_DEAD_LETTERS);
+//! assert_eq!((entries[0].key.as_str(), entries[0].version), ("sum", 1));
+//! # Ok::<_, prunner::broker::BrokerError>(())
+//! ```
+//!
+//! A broker in front of another one, as all tests of faults are:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use prunner::broker::{
+//!     Broker, BrokerError, Commit, Conflict, Lock, MOST_CRASHES, MOST_INTERRUPTIONS, Outcome, Read,
+//!     Release, Step, Token, Watched,
+//! };
+//!
+//! /// Says what goes wrong.
+//! struct Loud<B>(B);
+//!
+//! impl<B: Broker> Broker for Loud<B> {
+//!     fn step(&self, commit: Option<&Commit>, want: &[Token]) -> Result<Step, BrokerError> {
+//!         let step = self.0.step(commit, want)?;
+//!         match &step {
+//!             Step::Lost => println!("the lease of a commit was gone"),
+//!             Step::Conflict(Conflict { entries, .. }) => println!("{} conflicts", entries.len()),
+//!             _ => {}
+//!         }
+//!         Ok(step)
+//!     }
+//!     fn lock(&self, token: Token) -> Result<Lock, BrokerError> {
+//!         self.0.lock(token)
+//!     }
+//!     fn read(&self, token: Token, key: &str, known: u64) -> Result<Read, BrokerError> {
+//!         match key {
+//!             "" => Err(BrokerError::new("a key without a name")),
+//!             key => self.0.read(token, key, known),
+//!         }
+//!     }
+//!     fn renew(&self, tokens: &[Token]) -> Result<Vec<Token>, BrokerError> {
+//!         self.0.renew(tokens)
+//!     }
+//!     fn release(&self, token: Token, why: Release) -> Result<(), BrokerError> {
+//!         match why {
+//!             Release::Crashed => println!("{MOST_CRASHES} crashes make a task dead"),
+//!             Release::Interrupted => println!("{MOST_INTERRUPTIONS} interruptions do, too"),
+//!             Release::Unstarted => {}
+//!         }
+//!         self.0.release(token, why)
+//!     }
+//!     fn watch(&self, seen: u64, patience: Duration) -> Result<Watched, BrokerError> {
+//!         self.0.watch(seen, patience)
+//!     }
+//!     fn outcome(&self) -> Result<Outcome, BrokerError> {
+//!         self.0.outcome()
+//!     }
+//!     fn describe(&self) -> String {
+//!         format!("loud: {}", self.0.describe())
+//!     }
+//! }
+//! ```
 
 #[cfg(feature = "testing")]
 pub mod conformance;
@@ -112,6 +221,12 @@ pub trait Broker: Send + Sync {
     ///
     /// When the broker cannot be reached.
     fn outcome(&self) -> Result<Outcome, BrokerError>;
+
+    /// Who holds what and who waits, as text: for people who look for the reason of a stall. Nothing
+    /// unless it is implemented.
+    fn describe(&self) -> String {
+        String::new()
+    }
 }
 
 /// The name of a lease: random, made by the worker that asks for it.
@@ -152,6 +267,8 @@ pub struct Blob {
     pub suspect: bool,
     /// How many workers have died while they ran this task as a suspect.
     pub crashes: u32,
+    /// How often these tasks were [interrupted](Release::Interrupted).
+    pub interruptions: u32,
     /// The tasks.
     pub tasks: Tasks,
 }
@@ -260,12 +377,15 @@ pub struct Timing {
 }
 
 /// A task that will not be tried again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
     /// The task.
     pub task: Bytes,
-    /// How it died, in the worker's words. Empty if it has killed its workers: nobody is left to tell.
+    /// How it died, in the worker's words. Empty if its workers have died or were lost: none is left to
+    /// say.
     pub report: Bytes,
+    /// How often it was [interrupted](Release::Interrupted), if it died of that; otherwise 0.
+    pub interruptions: u32,
 }
 
 /// What [`Broker::step`] answers.
@@ -319,17 +439,21 @@ pub enum Read {
 /// Why a lease is given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Release {
-    /// The worker died while it ran it; a lease that expires counts as this. Its tasks come back as
-    /// suspects, one by one: nobody knows which of them it was, or whether it was one of another lease
-    /// that ran beside it. A task that was a suspect already has crashed once more, and at the
-    /// [third time](MOST_CRASHES) it is dead. [Malformed] tasks are dead at once, as one letter. If
-    /// there were no tasks, nothing comes back.
+    /// The worker died while it ran it. Its tasks come back as suspects, one by one: nobody knows which
+    /// of them it was, or whether it was one of another lease that ran beside it. A task that was a
+    /// suspect already has crashed once more, and at the [third time](MOST_CRASHES) it is dead.
+    /// [Malformed] tasks are dead at once, as one letter. If there were no tasks, nothing comes back.
     Crashed,
     /// It was not started. The blob comes back as it was, unless it was without tasks.
-    Shutdown,
-    /// The worker was killed while it ran it, for a reason that is not in its tasks. The blob comes
-    /// back, one more attempt, unless it was without tasks.
-    Killed,
+    Unstarted,
+    /// The worker was killed or lost while it ran it, for a reason that is not in its tasks; a lease
+    /// that expires counts as this. The blob comes back, one more attempt and one more
+    /// [interruption](Blob::interruptions), unless it was without tasks.
+    ///
+    /// Only so many are [allowed](MOST_INTERRUPTIONS). A blob of several tasks comes back whole until
+    /// half of them are used up, then its tasks come back one by one; a single task that has none left
+    /// is dead. [Malformed] tasks are dead instead of coming back one by one, as one letter.
+    Interrupted,
 }
 
 /// What [`Broker::watch`] answers.
@@ -343,7 +467,7 @@ pub struct Watched {
     pub lock_waiting: usize,
     /// Blobs that can be leased.
     pub queued: usize,
-    /// Tasks that died because their workers did.
+    /// Tasks that died because their workers did, or were lost.
     pub crashed: u64,
     /// Whether nothing is queued, leased or delayed.
     pub done: bool,
@@ -356,13 +480,15 @@ pub struct Outcome {
     pub posted: u64,
     /// Counts and times by label, in the order of the labels.
     pub labels: Vec<LabelCount>,
-    /// Tasks that died because their workers did.
+    /// Tasks that died because their workers did, or were lost.
     pub crashed: u64,
     /// The first tasks that have died, at most [`KEPT_DEAD_LETTERS`].
     pub dead: Vec<DeadLetter>,
     /// The dict: entries that have a value, in the order of their keys.
     pub entries: Vec<Entry>,
-    /// Leases that came back, by a crash or because they expired.
+    /// Tasks that have not ended: those that are queued, leased or delayed.
+    pub left: u64,
+    /// Leases that came back because their worker died or was lost, or because they expired.
     pub returned: u64,
 }
 
@@ -371,6 +497,9 @@ pub const KEPT_DEAD_LETTERS: usize = 100;
 
 /// How many workers a suspect kills before it is dead.
 pub const MOST_CRASHES: u32 = 3;
+
+/// How often a task may be [interrupted](Release::Interrupted), unless a broker is told otherwise.
+pub const MOST_INTERRUPTIONS: u32 = 20;
 
 /// Why a broker could not do what it was asked to.
 #[derive(Debug)]

@@ -9,6 +9,19 @@ use crate::codec::Bytes;
 /// Tasks as bytes, each with its length before it. A broker cuts them apart and never decodes them.
 ///
 /// Those that have come from elsewhere are cheap to clone.
+///
+/// ```
+/// use prunner::broker::{Malformed, Tasks};
+///
+/// let mut tasks = Tasks::one(b"first");
+/// tasks.push(b"second");
+/// assert_eq!((tasks.len(), tasks.is_empty()), (2, false));
+/// assert!(tasks.size() >= b"firstsecond".len());
+/// assert!(tasks.check().is_ok(), "what was pushed can be cut apart");
+/// let all: Result<Vec<&[u8]>, Malformed> = tasks.iter().collect();
+/// assert_eq!(all.unwrap(), [&b"first"[..], b"second"]);
+/// assert_eq!(Tasks::new(), Tasks::default());
+/// ```
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tasks {
     count: u32,
@@ -103,29 +116,6 @@ impl Tasks {
         bytes.extend_from_slice(&length.to_le_bytes());
         bytes.extend_from_slice(task);
         self.count += 1;
-    }
-
-    /// Adds a task that `write` writes; none if it fails.
-    ///
-    /// # Errors
-    ///
-    /// The error of `write`.
-    pub(crate) fn push_with<E>(
-        &mut self,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let bytes = self.bytes.growing();
-        let start = bytes.len();
-        bytes.extend_from_slice(&[0; LENGTH]);
-        if let Err(error) = write(bytes) {
-            bytes.truncate(start);
-            return Err(error);
-        }
-        let length = bytes.len() - start - LENGTH;
-        let length = u32::try_from(length).expect("a task is shorter than 4 GiB");
-        bytes[start..start + LENGTH].copy_from_slice(&length.to_le_bytes());
-        self.count += 1;
-        Ok(())
     }
 
     /// How many tasks there are.
@@ -237,6 +227,12 @@ impl fmt::Debug for Tasks {
 }
 
 /// Tasks whose lengths do not fit their bytes.
+///
+/// ```
+/// use prunner::broker::Malformed;
+///
+/// assert_eq!(Malformed.to_string(), "the lengths of the tasks do not fit their bytes");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
@@ -265,23 +261,6 @@ mod tests {
         let all: Result<Vec<_>, _> = tasks.iter().collect();
         assert_eq!(all, Ok(vec![&b"first"[..], b"", b"third"]));
         assert_eq!((tasks.len(), tasks.size(), tasks.check()), (3, 3 * 4 + 10, Ok(())));
-    }
-
-    #[test]
-    fn a_task_that_cannot_be_written_leaves_nothing() {
-        let mut tasks = Tasks::one(b"first");
-        let half_written = tasks.push_with(|bytes| {
-            bytes.extend_from_slice(b"half");
-            Err("no more")
-        });
-        assert_eq!((half_written, &tasks), (Err("no more"), &Tasks::one(b"first")));
-        let written = tasks.push_with(|bytes| {
-            bytes.extend_from_slice(b"second");
-            Ok::<_, ()>(())
-        });
-        let mut both = Tasks::one(b"first");
-        both.push(b"second");
-        assert_eq!((written, tasks), (Ok(()), both));
     }
 
     #[test]

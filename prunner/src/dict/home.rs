@@ -30,7 +30,6 @@ use parking_lot::MutexGuard;
 use super::{
     Dict, Key, KeyId, KeyMap, Merge, SharedDict, Value,
     lock::{Access, KEPT, LocalDict, Locked, ScopeLock, not_complete},
-    partial::Joiner,
 };
 use crate::{
     broker::{self, Encoded, Write},
@@ -48,6 +47,14 @@ pub(crate) trait Home: Send + Sync + fmt::Debug {
     /// Reads an entry if it is not at version `known` any more (0: not known). `None`: unchanged.
     /// Unwinds when the lease is gone.
     fn read(&self, key: &str, known: u64) -> Option<broker::Entry>;
+
+    /// Applies what the broker has answered to the last commit, if this dict does not know it yet.
+    fn settle(&self) {}
+
+    /// The most bytes that a value may take.
+    fn most_bytes(&self) -> usize {
+        usize::MAX
+    }
 }
 
 /// What a dict with a home has beside its lock.
@@ -111,6 +118,14 @@ impl Known {
     }
 }
 
+/// What finished tasks have merged, taken out of where they have merged it.
+#[derive(Debug, Default)]
+pub(crate) struct Collected {
+    deltas: Vec<Box<dyn Delta>>,
+    /// Entries that have lost something because a merge panicked.
+    broken: Vec<&'static str>,
+}
+
 /// Why what a worker has done to the dict cannot be committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Broken(String);
@@ -154,10 +169,30 @@ impl SharedDict {
     /// When the program's code fails or a task has kept the lock. From then on this fails, until what
     /// was not committed is [forgotten](SharedDict::forget).
     pub(crate) fn writes(&self) -> Result<Vec<Write>, Broken> {
+        self.writes_of(self.collect())
+    }
+
+    /// Takes what finished tasks have merged since the last commit. None of the program's code runs, but
+    /// a merge that a handler is in the middle of is waited for.
+    pub(crate) fn collect(&self) -> Collected {
+        let mut collected = Collected::default();
+        for joiner in &*self.0.joiners.lock() {
+            joiner.take_all(&mut collected.deltas, &mut collected.broken);
+        }
+        collected
+    }
+
+    /// As [`writes`](SharedDict::writes), with what was collected.
+    ///
+    /// # Errors
+    ///
+    /// As [`writes`](SharedDict::writes).
+    pub(crate) fn writes_of(&self, collected: Collected) -> Result<Vec<Write>, Broken> {
         let locked = self.reach().ok_or_else(|| Broken(KEPT.to_string()))?;
+        let most = self.0.away.as_ref().map_or(usize::MAX, |away| away.home.most_bytes());
         to_commit(locked, |locked| {
-            locked.join_all(&self.0.joiners.lock())?;
-            locked.writes()
+            locked.join_all(collected)?;
+            locked.writes(most)
         })
     }
 
@@ -168,9 +203,10 @@ impl SharedDict {
     /// As [`writes`](SharedDict::writes).
     pub(crate) fn rebase(&self, now: Vec<broker::Entry>) -> Result<Vec<Write>, Broken> {
         // As in `committed`.
+        let most = self.0.away.as_ref().map_or(usize::MAX, |away| away.home.most_bytes());
         to_commit(self.0.locked.lock(), |locked| {
             now.iter().try_for_each(|entry| locked.rebase(entry))?;
-            locked.writes()
+            locked.writes(most)
         })
     }
 
@@ -181,6 +217,15 @@ impl SharedDict {
         let (dict, copies) = locked.parts();
         copies.known.iter_mut().for_each(|(key, known)| known.commit(dict.stored(key).is_some()));
         self.set_free();
+    }
+
+    /// Whether nothing is to be committed; false also if that cannot be found out at once. Runs no code of
+    /// the program, and does not wait for any.
+    pub(crate) fn is_clean(&self) -> bool {
+        let Some(mut locked) = self.0.locked.try_lock() else { return false };
+        let Some(joiners) = self.0.joiners.try_lock() else { return false };
+        let ahead = locked.copies().known.iter_mut().any(|(_, known)| known.is_ahead());
+        !ahead && joiners.iter().all(|joiner| joiner.has_nothing())
     }
 
     /// The lease is lost or starts again: forgets everything that was not committed.
@@ -265,6 +310,7 @@ impl LocalDict {
     /// What this lease has made of the entry; else what it is at home, or was there a moment ago.
     #[cold]
     pub(super) fn peek_away<V: Value + Clone>(&self, away: &Away, key: Key<V>) -> Option<V> {
+        away.home.settle();
         let mut lock = self.lock_here();
         let known = lock.locked_mut().known(key.id());
         if !known.pinned && !known.is_ahead() {
@@ -375,36 +421,27 @@ impl Locked {
     }
 
     /// Merges everything that finished tasks have merged.
-    fn join_all(&mut self, joiners: &[Joiner]) -> Result<(), String> {
-        let (mut deltas, mut broken) = (Vec::new(), Vec::new());
-        let mut panicked = None;
-        for joiner in joiners {
-            let mut take = || {
-                joiner.take_all(&mut deltas, &mut broken);
-                Ok(())
-            };
-            // Each panic takes away what was being merged, so this comes to an end.
-            while let Err(cause) = Cause::of(&mut take) {
-                panicked.get_or_insert(cause);
-            }
-        }
+    fn join_all(&mut self, collected: Collected) -> Result<(), String> {
+        let Collected { deltas, broken } = collected;
         let mut joined = Ok(());
         for delta in deltas {
             joined = joined.and(self.of_program(delta.key(), |locked| locked.join(delta)));
         }
         let spoiled = self.copies().known.iter().filter(|(_, known)| known.spoiled);
         let spoiled = spoiled.map(|(key, _)| key.name);
-        let broken = spoiled.chain(broken).collect();
-        match (panicked, not_complete(broken)) {
-            (Some(cause), Some(text)) => Err(format!("{text} ({cause})")),
-            (None, Some(text)) => joined.and(Err(text)),
-            (_, None) => joined,
+        match not_complete(spoiled.chain(broken).collect()) {
+            Some(text) => joined.and(Err(text)),
+            None => joined,
         }
     }
 
     /// Merges what finished tasks have merged into one entry.
     fn join(&mut self, mut delta: Box<dyn Delta>) -> Result<(), String> {
         let key = delta.key();
+        // It stays so when a merge panics.
+        self.known(key).spoiled = true;
+        delta.combine();
+        self.known(key).spoiled = false;
         if self.known(key).pinned {
             self.known(key).written = true;
             self.merge(&mut *delta)
@@ -433,17 +470,17 @@ impl Locked {
     }
 
     /// All entries that are ahead of those at home.
-    fn writes(&mut self) -> Result<Vec<Write>, String> {
+    fn writes(&mut self, most: usize) -> Result<Vec<Write>, String> {
         let ahead = self.copies().known.iter().filter(|(_, known)| known.is_ahead());
         let ahead: Vec<_> = ahead.map(|(key, _)| key).collect();
         let mut writes = Vec::with_capacity(ahead.len());
         for key in ahead {
             let value = self.of_program(key, |locked| {
                 let value = locked.dict.stored(key).map(|value| value.encode());
-                value
-                    .transpose()
-                    .map_err(|error| format!("the dict's entry {:?} {error}", key.name))
+                let value = value.transpose();
+                value.map_err(|error| format!("the dict's entry {:?} {error}", key.name))
             })?;
+            within(most, key, value.as_ref())?;
             let known = self.known(key);
             // What is not there need not be taken out.
             known.sent = value.is_some() || known.there;
@@ -472,9 +509,24 @@ impl Locked {
     }
 }
 
+/// Refuses a value that takes too many bytes.
+fn within(most: usize, key: KeyId, value: Option<&Encoded>) -> Result<(), String> {
+    match value.map_or(0, |value| value.bytes.0.len()) {
+        bytes if bytes <= most => Ok(()),
+        bytes => Err(format!(
+            "the dict's entry {:?} takes {bytes} bytes, and at most {most} may travel: keep it smaller, or \
+             raise Runner::max_payload",
+            key.name
+        )),
+    }
+}
+
 /// What finished tasks have merged into one entry.
 pub(super) trait Delta: Send + fmt::Debug {
     fn key(&self) -> KeyId;
+
+    /// Makes one value of what was taken.
+    fn combine(&mut self);
 
     /// Keeps its bytes, so that it can be merged more than once.
     fn encode(&mut self) -> Result<(), String>;
@@ -491,18 +543,26 @@ pub(super) struct Merged<V> {
     key: Key<V>,
     /// There until it is merged.
     value: Option<V>,
+    /// What the last task has merged, there until the two are one.
+    last: Option<V>,
     bytes: Vec<u8>,
 }
 
 impl<V> Merged<V> {
-    pub(super) fn new(key: Key<V>, value: V) -> Self {
-        Self { key, value: Some(value), bytes: Vec::new() }
+    pub(super) fn new(key: Key<V>, value: V, last: Option<V>) -> Self {
+        Self { key, value: Some(value), last, bytes: Vec::new() }
     }
 }
 
 impl<V: Value + Merge> Delta for Merged<V> {
     fn key(&self) -> KeyId {
         self.key.id()
+    }
+
+    fn combine(&mut self) {
+        if let (Some(value), Some(last)) = (&mut self.value, self.last.take()) {
+            value.merge(last);
+        }
     }
 
     fn encode(&mut self) -> Result<(), String> {

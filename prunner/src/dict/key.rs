@@ -54,6 +54,15 @@ impl<V> fmt::Debug for Key<V> {
 
 /// What can be the value of a [`Key`]: it may have to travel between processes, so it is a serde
 /// type that borrows nothing.
+///
+/// ```
+/// use prunner::{Context, Key, signature::Value};
+///
+/// /// Puts a value into the dict if there is none.
+/// fn set_once<T, V: Value>(cx: &mut Context<'_, T>, key: Key<V>, value: V) {
+///     cx.lock().entry(key).or_insert(value);
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a value of the dict",
     note = "values are `Serialize + Deserialize + Send + Sync + 'static`, so that the same program \

@@ -229,6 +229,36 @@ thread_local! {
 /// Reading an entry that is also merged into joins the merges of all tasks that have finished so
 /// far. The running task's own merges are not among them.
 ///
+/// ```
+/// use prunner::{Key, MessageLoop, Runner, global_lock, post_task};
+///
+/// const LIMIT: Key<u32> = Key::new("limit");
+/// const WAITING: Key<Vec<u32>> = Key::new("waiting");
+///
+/// fn begin() {
+///     let mut dict = global_lock();
+///     assert_eq!(dict.insert(LIMIT, 2), None);
+///     dict.entry(WAITING).or_default().extend([7, 8, 9]);
+///     post_task(take, ());
+/// }
+///
+/// fn take() {
+///     let mut dict = global_lock();
+///     let limit = dict.get(LIMIT).unwrap_or_default() as usize;
+///     let taken: Vec<u32> = match dict.get_mut(WAITING) {
+///         Some(waiting) => waiting.drain(..limit).collect(),
+///         None => return,
+///     };
+///     assert_eq!(taken, [7, 8]);
+///     assert_eq!(dict.get_ref(WAITING), Some(&vec![9]));
+///     assert_eq!(dict.remove(LIMIT), Some(2));
+///     assert!(!dict.contains(LIMIT));
+/// }
+///
+/// Runner::new(MessageLoop::new(begin, || ())).start()?;
+/// # Ok::<(), prunner::Error>(())
+/// ```
+///
 /// # Panics
 ///
 /// Methods panic when an entry of that name holds a value of another type.

@@ -43,6 +43,14 @@ pub trait Merge {
 
 /// A sum of integers, floats or durations: merging adds.
 ///
+/// ```
+/// use prunner::{Merge, Sum};
+///
+/// let mut pages = Sum(3);
+/// pages.merge(Sum(4));
+/// assert_eq!(pages, Sum(7));
+/// ```
+///
 /// # Panics
 ///
 /// Merging panics when an integer or a duration overflows: no sum is better than a wrong one.
@@ -96,6 +104,14 @@ macro_rules! float_sums {
 float_sums!(f32 f64);
 
 /// The smallest value.
+///
+/// ```
+/// use prunner::{Merge, Min};
+///
+/// let mut shortest = Min(3);
+/// shortest.merge(Min(4));
+/// assert_eq!(shortest, Min(3));
+/// ```
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -111,6 +127,14 @@ impl<T: PartialOrd> Merge for Min<T> {
 }
 
 /// The largest value.
+///
+/// ```
+/// use prunner::{Max, Merge};
+///
+/// let mut longest = Max(3);
+/// longest.merge(Max(4));
+/// assert_eq!(longest, Max(4));
+/// ```
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -127,6 +151,14 @@ impl<T: PartialOrd> Merge for Max<T> {
 
 /// A list: merging appends. The order is that of the merges on each worker and arbitrary between
 /// workers; sort at the end where it matters.
+///
+/// ```
+/// use prunner::{Append, Merge};
+///
+/// let mut pages = Append::one("first");
+/// pages.merge(Append::one("second"));
+/// assert_eq!(pages.0, ["first", "second"]);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Append<T>(pub Vec<T>);
 
@@ -199,6 +231,12 @@ impl<K: Ord, V: Merge> Merge for BTreeMap<K, V> {
 /// assert_eq!(words.count("be"), 3);
 /// assert_eq!(words.total(), 7);
 /// assert_eq!(words.most_common(2), [(&"be".to_string(), 3), (&"to".to_string(), 2)]);
+///
+/// let mut sizes: Counter<u64> = Counter::new();
+/// sizes.add(7);
+/// sizes.add_many(8, 3);
+/// sizes.add_ref(&8);
+/// assert_eq!((sizes.count(&7), sizes.count(&8), sizes.count(&9)), (1, 4, 0));
 /// ```
 ///
 /// # Panics

@@ -40,7 +40,11 @@ use key::{KeyId, KeyMap};
 /// const HOSTS: Key<Vec<String>> = Key::new("hosts");
 ///
 /// let mut dict = Dict::new();
-/// dict.entry(HOSTS).or_default().push("a.example".into());
+/// assert_eq!(dict.insert(HOSTS, Vec::new()), None);
+/// dict.entry(HOSTS).or_default().push("b.example".into());
+/// dict.get_mut(HOSTS).expect("it was inserted")[0] = "a.example".into();
+/// assert!(dict.contains(HOSTS) && dict.len() == 1);
+/// assert_eq!(dict.names().collect::<Vec<_>>(), ["hosts"]);
 /// assert_eq!(dict.get(HOSTS), Some(vec!["a.example".to_string()]));
 /// assert_eq!(dict.get_ref(HOSTS).map(Vec::len), Some(1));
 /// assert_eq!(dict.remove(HOSTS).map(|hosts| hosts.len()), Some(1));
@@ -279,6 +283,19 @@ impl fmt::Debug for Dict {
 }
 
 /// The place of one value in a [`Dict`], there or not.
+///
+/// ```
+/// use prunner::{Dict, Key};
+///
+/// const VISITS: Key<u64> = Key::new("visits");
+/// const NAMES: Key<Vec<String>> = Key::new("names");
+///
+/// let mut dict = Dict::new();
+/// dict.entry(VISITS).and_modify(|visits| *visits += 1).or_insert(1);
+/// *dict.entry(VISITS).or_insert_with(|| unreachable!("there is a value")) += 1;
+/// dict.entry(NAMES).or_default().push("first".to_string());
+/// assert_eq!((dict.get(VISITS), dict.get_ref(NAMES).map(Vec::len)), (Some(2), Some(1)));
+/// ```
 #[derive(Debug)]
 pub struct Entry<'a, V> {
     dict: &'a mut Dict,

@@ -146,11 +146,7 @@ impl Joiner {
 }
 
 impl Joiner {
-    /// Takes what is committed out of one entry.
-    ///
-    /// # Panics
-    ///
-    /// As [`join_into`](Joiner::join_into) does.
+    /// Takes what is committed out of one entry. None of the program's code runs.
     pub(super) fn take(&self, key: KeyId) -> Option<Box<dyn Delta>> {
         self.partial.with(|partial| {
             let running = self.attempts.ended();
@@ -159,11 +155,8 @@ impl Joiner {
     }
 
     /// Moves what is committed to the end of `deltas`, entry by entry, and then adds the
-    /// [broken](Joiner::broken) entries: one visit, because each has its price.
-    ///
-    /// # Panics
-    ///
-    /// As [`join_into`](Joiner::join_into) does.
+    /// [broken](Joiner::broken) entries: one visit, because each has its price. None of the program's
+    /// code runs.
     pub(super) fn take_all(
         &self,
         deltas: &mut Vec<Box<dyn Delta>>,
@@ -186,6 +179,15 @@ impl Joiner {
 }
 
 impl Joiner {
+    /// Whether there is nothing to be taken; false also if its worker is about to merge.
+    pub(super) fn has_nothing(&self) -> bool {
+        let running = self.attempts.ended();
+        let looked = self
+            .partial
+            .try_with(|partial| partial.0.iter_mut().all(|(_, slot)| !slot.is_committed(running)));
+        looked.unwrap_or(false)
+    }
+
     /// The entries that have lost something because a merge panicked.
     pub(super) fn broken(&self) -> Vec<&'static str> {
         self.partial.with(|partial| partial.broken().collect())
@@ -220,6 +222,7 @@ trait Slot: Send + std::fmt::Debug {
     fn take(&mut self, running: u64) -> Option<Box<dyn Delta>>;
     fn forget(&mut self) -> [Option<Box<dyn Any>>; 2];
     fn is_broken(&self) -> bool;
+    fn is_committed(&self, running: u64) -> bool;
 }
 
 struct Typed<V> {
@@ -283,6 +286,10 @@ impl<V: Value + Merge> Slot for Typed<V> {
         self.broken
     }
 
+    fn is_committed(&self, running: u64) -> bool {
+        self.committed.is_some() || (self.pending.is_some() && self.attempt < running)
+    }
+
     fn join_into(&mut self, dict: &mut Dict, running: u64) {
         if self.attempt < running {
             self.settle();
@@ -302,10 +309,12 @@ impl<V: Value + Merge> Slot for Typed<V> {
     }
 
     fn take(&mut self, running: u64) -> Option<Box<dyn Delta>> {
-        if self.attempt < running {
-            self.settle();
-        }
-        Some(Box::new(Merged::new(self.key, self.committed.take()?)))
+        let ended = if self.attempt < running { self.pending.take() } else { None };
+        let (first, second) = match self.committed.take() {
+            Some(committed) => (committed, ended),
+            None => (ended?, None),
+        };
+        Some(Box::new(Merged::new(self.key, first, second)))
     }
 
     fn forget(&mut self) -> [Option<Box<dyn Any>>; 2] {

@@ -75,7 +75,7 @@ impl Times {
     /// measured.
     pub(crate) fn add(&mut self, took: Duration, started: u64) -> u64 {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).max(1);
-        let stands_for = started - self.accounted;
+        let stands_for = started.saturating_sub(self.accounted);
         self.accounted = started;
         self.weight += stands_for;
         self.weighted += u128::from(nanos) * u128::from(stands_for);

@@ -9,7 +9,7 @@ use std::{
 
 use super::Script;
 use crate::{
-    Dict, Key, Value,
+    Dict, Key,
     broker::{Encoded, Entry},
     codec::{self, Bytes},
     dict,
@@ -44,7 +44,7 @@ pub fn entries(bytes: &[u8]) {
     }
 }
 
-fn check<V: Value + Clone + PartialEq + Debug>(bytes: &[u8]) {
+fn check<V: dict::Value + Clone + PartialEq + Debug>(bytes: &[u8]) {
     let key = Key::<V>::new("entry");
     let of_type =
         |name: &str, bytes: &[u8]| Encoded { type_name: name.into(), bytes: Bytes(bytes.to_vec()) };

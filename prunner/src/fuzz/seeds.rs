@@ -82,7 +82,11 @@ fn hello() -> Hello {
         all_seats: 4,
         order: Order::Lifo,
         lease: Duration::from_secs(30),
-        limits: Limits { memory: Some(1 << 30), cpu: None, task: Some(Duration::from_secs(5)) },
+        limits: Limits {
+            memory: Some(1 << 30),
+            task: Some(Duration::from_secs(5)),
+            ..Limits::default()
+        },
     }
 }
 
@@ -120,7 +124,7 @@ fn count(finished: u64, dead: u64) -> LabelCount {
 fn dead() -> DeadLetter {
     let failure = Failure::new("step", Some("(4)".into()), Cause::text("no"), 1);
     let report = codec::to_bytes(&failure).expect("it can be written");
-    DeadLetter { task: Bytes(vec![4]), report: Bytes(report) }
+    DeadLetter { task: Bytes(vec![4]), report: Bytes(report), interruptions: 0 }
 }
 
 fn commit(token: u128) -> Commit {
@@ -146,10 +150,13 @@ fn ups() -> Vec<Up> {
         Up::Lock { seat: 0, token: Token(u128::MAX) },
         Up::Read { seat: 300, token: Token(1), key: "sum".into(), known: 7 },
         Up::Renew(vec![Token(1), Token(1 << 70)]),
-        Up::Release { seat: 0, token: Token(1), why: Release::Shutdown },
+        Up::Release { seat: 0, token: Token(1), why: Release::Unstarted },
         Up::Suspect { token: Token(1), label: "step".into(), data: Some("(4)".into()) },
         Up::Broken("two keys share one name".into()),
         Up::Unable("no thread".into()),
+        Up::Dying { seat: Some(1), why: "a handler ran for 3 s".into() },
+        Up::State("1 seat".into()),
+        Up::Writes { seat: 0, writes: vec![write(3, 1), write(0, 2)] },
     ]
 }
 
@@ -174,6 +181,7 @@ fn downs() -> Vec<Down> {
         Down::Wanted { tasks: true, lock: false },
         Down::Drain,
         Down::Done,
+        Down::Dump,
     ]
 }
 
@@ -223,7 +231,7 @@ fn run() -> Vec<u8> {
         .says(1, step(0, Commit { keep, writes: vec![write(0, 1)], ..commit(3) }, 7))
         .says(1, Up::Renew(vec![Token(9), Token(50)]))
         .pump()
-        .says(1, Up::Release { seat: 1, token: Token(5), why: Release::Shutdown })
+        .says(1, Up::Release { seat: 1, token: Token(5), why: Release::Unstarted })
         .pump()
         .0
 }
@@ -272,7 +280,8 @@ fn lock() -> Vec<u8> {
 
 /// The largest numbers wherever one fits.
 fn largest() -> Vec<u8> {
-    let most = Blob { attempt: u32::MAX, crashes: u32::MAX, ..suspect("a") };
+    let most =
+        Blob { attempt: u32::MAX, crashes: u32::MAX, interruptions: u32::MAX, ..suspect("a") };
     let times = Timing { tasks: u64::MAX, nanos: u64::MAX, samples: vec![(u64::MAX, u64::MAX); 2] };
     let label = |label: &str| LabelCount {
         label: label.into(),
@@ -322,7 +331,7 @@ fn broker_run() -> Vec<Call> {
         Call::Renew(vec![Token(9), Token(4)]),
         ask(Some(Commit { writes: vec![write(0, 2)], ..commit(2) }), &[]),
         ask(Some(Commit { writes: vec![write(1, 2)], dead: vec![dead()], ..commit(2) }), &[7]),
-        Call::Release(Token(4), Release::Shutdown),
+        Call::Release(Token(4), Release::Unstarted),
     ]
 }
 
@@ -334,7 +343,7 @@ fn broker_crash() -> Vec<Call> {
         Call::Release(Token(3), Release::Crashed),
         Call::Pass(11),
         ask(None, &[5, 6, 7, 8, 10]),
-        Call::Release(Token(5), Release::Killed),
+        Call::Release(Token(5), Release::Interrupted),
     ]
 }
 

@@ -5,32 +5,51 @@
 //! wait. While it commits it already runs the next lease. A single worker that takes the oldest first
 //! leaves follow-ups to the next leases instead, and takes one lease at a time.
 //!
-//! * `desk`: what one worker has in hand; shared with the keeper.
-//! * `worker`: the loop that runs handlers.
-//! * `keeper`: what must happen while a handler runs: answers, renewals, and giving away what waits
-//!   behind a long handler.
+//! * `worker`: the loop that runs handlers; `slice`: for how long; `office`: where their posts go;
+//!   `room`: beside which others.
+//! * `desk`: what a worker shares with its keeper; `state`: what it has in hand (`roots`, `lanes`,
+//!   `counts`), which is bytes and numbers alone; `batching`: how much, and in which order.
+//! * `draft`, `sending`: how that becomes a commit, and how the commit is answered.
+//! * `keeper`: what must happen while a handler runs, and runs no code of the program: answers,
+//!   renewals, limits. `packer`: what does, for the keeper.
 //! * `home`: the dict of a worker, whose truth is the broker's.
 
+mod batching;
 mod counts;
 mod desk;
+mod draft;
 mod home;
 mod keeper;
+mod lanes;
+mod office;
+mod packer;
+mod room;
+mod roots;
+mod sending;
+mod slice;
+mod state;
 mod worker;
 
-pub(crate) use desk::{Desk, Phase, Sizes};
+pub(crate) use batching::Batching;
+pub(crate) use desk::{Desk, Terms};
 pub(crate) use home::DeskHome;
-pub(crate) use keeper::Keeper;
-pub(crate) use worker::{Room, Seat, failed};
+pub(crate) use keeper::{Keeper, Overdue};
+pub(crate) use packer::Packer;
+pub(crate) use room::Room;
+pub(crate) use state::Phase;
+pub(crate) use worker::{Seat, failed};
 
 use crate::broker::{Commit, Release, Token};
 
 /// How workers reach their broker. Questions are answered through the [`Keeper`]; if the broker cannot
 /// be reached any more, whoever reads the answers finds out.
 pub(crate) trait Link: Send + Sync {
-    /// [`Broker::step`](crate::broker::Broker::step), but it does not wait: a token that is wanted is
-    /// answered as soon as there is something for it. Returns the commit, which may have to be sent
-    /// again.
-    fn step(&self, seat: u16, commit: Option<Commit>, want: &[Token]) -> Option<Commit>;
+    /// Asks for a lease for each token. Each is answered as soon as there is something for it.
+    fn want(&self, seat: u16, want: Vec<Token>);
+
+    /// Sends a commit, and asks for a lease for each token. Returns the commit, which may have to be
+    /// sent again.
+    fn commit(&self, seat: u16, commit: Commit, want: Vec<Token>) -> Commit;
 
     /// Asks for the dict's lock; answered when it is held, or the lease gone.
     fn lock(&self, seat: u16, token: Token);

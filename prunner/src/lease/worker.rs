@@ -7,61 +7,54 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::{MutexGuard, RwLock};
+use parking_lot::MutexGuard;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Desk, Link,
-    desk::{State, Taken},
+    counts::{Meter, Start},
+    draft::UNREADABLE,
     home::LeaseLost,
+    office::Office,
+    room::{Company, Room},
+    slice::Slice,
+    state::{Pick, State},
 };
 use crate::{
+    broker::{Tasks, Token},
     context::Context,
     dict::Attempts,
-    effects::{Effects, Publish},
-    engine::{
-        clock_cost,
-        queue::{Buffer, Posts},
-    },
+    effects::Effects,
+    engine::{clock_cost, queue::Buffer},
     failure::{Cause, Failure, PanicWatch, drop_quietly},
     runner::ParallelTaskRunner,
     sync::Barrier,
     task::{Labeled, data_text},
 };
 
-/// How long a worker runs a lease and its descendants before it commits.
-const SLICE: Duration = Duration::from_millis(5);
-
-/// How long it runs them at least when others wait for tasks: a commit costs some tens of microseconds.
-const SHORT_SLICE: Duration = Duration::from_micros(200);
-
-/// How long it keeps the dict's lock at least when others wait for it: handing it over costs as much.
-const LOCK_SLICE: Duration = Duration::from_millis(1);
-
-/// About how often it looks at the clock.
-const LOOK_EVERY: Duration = Duration::from_micros(50);
-
-/// What the workers of a process share: leases are worked on side by side, that of a suspect alone. If
-/// the process dies of it, nothing else was running there that could have been the cause, or the victim.
-pub(crate) type Room = RwLock<()>;
-
 /// One worker, on the thread that it runs on.
 pub(crate) struct Seat<'r, R: ParallelTaskRunner> {
     runner: &'r R,
     effects: Effects<R::Task>,
     office: Office<R::Task>,
+    meter: Meter,
+    /// The tasks of the lease, and up to which cut they are its tasks.
+    roots: Tasks,
+    cuts: u64,
+    /// The lease, if its task has lost workers: if it loses one more, it is known what it is called.
+    suspect: Option<Token>,
     room: &'r Room,
+    /// How long a lease waits for room before it is given back to others that could start it at once.
+    patience: Duration,
     /// What a lease begins with: it renews limits.
     before_lease: &'r (dyn Fn() + Sync),
     _watch: PanicWatch,
 }
 
-/// Where the worker's follow-ups go.
-struct Office<T> {
-    desk: Arc<Desk<T>>,
-    link: Arc<dyn Link>,
-    buffer: Buffer<T>,
-}
+/// The shortest and the longest [patience](Seat::patience). It doubles each time, because the others may
+/// have no room either.
+const SHORT_PATIENCE: Duration = Duration::from_millis(1);
+const LONG_PATIENCE: Duration = Duration::from_secs(1);
 
 impl<'r, R: ParallelTaskRunner> Seat<'r, R>
 where
@@ -70,7 +63,7 @@ where
     /// Takes a seat at `desk`, whose dict is set.
     pub(crate) fn sit_down(
         runner: &'r R,
-        desk: Arc<Desk<R::Task>>,
+        desk: Arc<Desk>,
         link: Arc<dyn Link>,
         room: &'r Room,
         before_lease: &'r (dyn Fn() + Sync),
@@ -78,208 +71,265 @@ where
         let merges = desk.dict().join(&Attempts::default(), Barrier::detect());
         let dict = desk.dict().of_this_thread();
         let mut buffer = Buffer::new();
-        let mut effects = Effects::new(desk.worker, dict, buffer.open(), merges);
+        let mut effects = Effects::new(desk.worker(), dict, buffer.open(), merges);
         effects.travels = true;
-        let office = Office { desk, link, buffer };
-        Self { runner, effects, office, room, before_lease, _watch: PanicWatch::begin() }
+        Self {
+            runner,
+            effects,
+            office: Office::new(desk, link, buffer),
+            meter: Meter::default(),
+            roots: Tasks::new(),
+            cuts: 0,
+            suspect: None,
+            room,
+            patience: SHORT_PATIENCE,
+            before_lease,
+            _watch: PanicWatch::begin(),
+        }
     }
 
     /// Works until the run is over, or is to be.
     pub(crate) fn work(mut self) {
-        let desk = Arc::clone(&self.office.desk);
-        while desk.take_lease(&*self.office.link) {
-            let room = self.room;
-            let goes_on = if desk.lock().is_suspect() {
-                let _alone = room.write();
-                self.work_on_lease(&desk)
-            } else {
-                let _beside_others = room.read();
-                self.work_on_lease(&desk)
+        let (desk, link) = (Arc::clone(&self.office.desk), Arc::clone(&self.office.link));
+        while desk.take_lease(&*link) {
+            let suspect = desk.lock().is_suspect();
+            let company = if suspect { Company::Alone } else { Company::BesideOthers };
+            let (wanted_back, is_ending) = (|| desk.is_wanted_back(), || desk.is_ending());
+            let stay = self.room.enter(company, self.patience, wanted_back, is_ending);
+            let Some(_stay) = stay else {
+                self.patience = (2 * self.patience).min(LONG_PATIENCE);
+                desk.put_back(&mut desk.lock(), &*link);
+                continue;
             };
-            if !goes_on {
+            self.patience = SHORT_PATIENCE;
+            if !self.work_on_lease(&desk) {
                 break;
             }
         }
         // What is under way must arrive.
-        desk.wait_for_commit(&mut desk.lock());
+        desk.wait_for_commit(&mut desk.lock(), &*link);
     }
 
     /// Runs the lease and commits it; false if there is no point in going on.
-    fn work_on_lease(&mut self, desk: &Desk<R::Task>) -> bool {
+    fn work_on_lease(&mut self, desk: &Desk) -> bool {
         (self.before_lease)();
         let mut slice = Slice::begin();
         let mut state = desk.lock();
-        if state.is_suspect()
-            && let Some(token) = state.token
-        {
+        self.suspect = state.token.filter(|_| state.is_endangered());
+        if let Some(token) = self.suspect {
             // Reading it may be what kills. What it is called follows when that is known.
-            self.office.link.suspect(token, "a task", None);
+            MutexGuard::unlocked(&mut state, || self.office.link.suspect(token, "a task", None));
         }
         loop {
+            while state.sending.is_answered() {
+                desk.settle(&mut state, &*self.office.link);
+            }
             if state.lost || state.must_end() || slice.is_over(desk, &mut state) {
                 break;
             }
-            let Taken::Task(task) = desk.take(&mut state) else { break };
-            state = self.run(task, desk, state, &mut slice);
+            self.catch_up(&state);
+            let pick = state.pick(desk.batching);
+            match pick {
+                Pick::Nothing => break,
+                Pick::Malformed => continue,
+                Pick::Root(_) | Pick::Local(..) => desk.start_handler(&mut state),
+            }
+            drop(state);
+            state = self.run(pick, desk, &mut slice);
         }
-        desk.wait_for_commit(&mut state);
-        if state.lost {
-            state.abandon(desk.dict());
-            return true;
-        }
-        desk.cut(&mut state, &*self.office.link)
+        desk.wait_for_commit(&mut state, &*self.office.link);
+        let goes_on = if state.lost {
+            desk.abandon(&mut state);
+            true
+        } else {
+            desk.cut(&mut state, &*self.office.link)
+        };
+        self.catch_up(&state);
+        drop(state);
+        self.office.values.drop_gone();
+        goes_on
     }
 
-    /// Runs one task. The desk is free while its handler runs.
-    fn run<'d>(
-        &mut self,
-        task: R::Task,
-        desk: &'d Desk<R::Task>,
-        mut state: MutexGuard<'d, State<R::Task>>,
-        slice: &mut Slice,
-    ) -> MutexGuard<'d, State<R::Task>> {
-        state.started += 1;
-        let known = catch_unwind(AssertUnwindSafe(|| state.counts.start(&task)));
-        let measure = match known {
-            Ok(measure) => measure,
+    /// Takes in what was cut off meanwhile.
+    #[inline]
+    fn catch_up(&mut self, state: &State) {
+        if self.cuts != state.cuts {
+            self.cuts = state.cuts;
+            self.roots = state.roots.tasks.clone();
+            self.office.values.catch_up(state.cuts);
+        }
+    }
+
+    /// Runs one task. The desk is free meanwhile.
+    fn run<'d>(&mut self, pick: Pick, desk: &'d Desk, slice: &mut Slice) -> MutexGuard<'d, State> {
+        self.office.values.drop_gone();
+        let task = match self.open(pick) {
+            Ok(task) => task,
+            Err(failure) => return self.die_uncounted(&failure, desk),
+        };
+        let start = match self.start(&task, desk) {
+            Ok(start) => start,
             // Its label panicked.
-            Err(payload) => {
-                state.die_nameless(&failed(&task, Cause::panic(payload), desk.worker));
-                drop_quietly(task);
-                return state;
+            Err(cause) => {
+                let failure = failed(&task, cause, desk.worker());
+                drop_finished(task);
+                return self.die_uncounted(&failure, desk);
             }
         };
-        if state.is_suspect()
-            && let Some(token) = state.token
-        {
-            let Failure { label, data, .. } = failed(&task, Cause::text(""), desk.worker);
+        if let Some(token) = self.suspect {
+            let Failure { label, data, .. } = failed(&task, Cause::text(""), desk.worker());
             self.office.link.suspect(token, &label, data);
         }
-        drop(state);
-        let started = measure.then(Instant::now);
+        let started = start.measure.then(Instant::now);
         let (runner, effects, publish) = (self.runner, &mut self.effects, &mut self.office);
         let run = || runner.run(&task, &mut Context { effects, publish });
         let result = catch_unwind(AssertUnwindSafe(run));
         let took = started.map(|started| started.elapsed().saturating_sub(clock_cost()));
-        let mut state = desk.lock();
-        if let Some(took) = took {
-            state.counts.measured(took);
-        }
-        match result {
-            Ok(Ok(())) => self.finish(&mut state),
-            Ok(Err(error)) => self.die(&task, Cause::from(error), &mut state, slice),
-            Err(payload) if payload.is::<LeaseLost>() => self.give_up(&mut state),
-            Err(payload) => self.die(&task, Cause::panic(payload), &mut state, slice),
-        }
+        let cause = match result {
+            Ok(Ok(())) => match drop_contained(task) {
+                Ok(()) => return self.finish(start, took, desk),
+                Err(cause) => return self.die_dropped(cause, start, desk, slice),
+            },
+            Ok(Err(error)) => Cause::from(error),
+            Err(payload) if payload.is::<LeaseLost>() => return self.give_up(task, desk),
+            Err(payload) => Cause::panic(payload),
+        };
+        let failure = failed(&task, cause, desk.worker());
         drop_finished(task);
-        state
+        self.die(&failure, start, desk, slice)
+    }
+
+    /// The task that was picked, as a value.
+    #[inline]
+    fn open(&mut self, pick: Pick) -> Result<R::Task, Failure> {
+        let place = match pick {
+            Pick::Local(lane, end) => return Ok(self.office.values.take(lane, end)),
+            Pick::Root(place) => place,
+            Pick::Malformed | Pick::Nothing => unreachable!("nothing was picked"),
+        };
+        let desk = &self.office.desk;
+        desk.payload
+            .read(self.roots.at(place))
+            .map_err(|cause| Failure::new(UNREADABLE, None, cause, desk.worker()))
+    }
+
+    /// Notes that a task starts.
+    #[inline]
+    fn start(&mut self, task: &R::Task, desk: &Desk) -> Result<Start, Cause> {
+        let id = contained(|| task.label_id())?;
+        let start = match self.meter.start(id) {
+            Some(start) => start,
+            None => {
+                let label = contained(|| task.label().to_string())?;
+                let place = desk.lock().counts.place(&label);
+                self.meter.start_first(id, place)
+            }
+        };
+        desk.label.store(start.label, Ordering::Relaxed);
+        Ok(start)
     }
 
     /// The task is finished: what it did will be committed.
-    fn finish(&mut self, state: &mut State<R::Task>) {
-        self.office
-            .buffer
-            .drain(&mut self.effects.posts, |priority, task| state.accept(priority, task));
+    #[inline]
+    fn finish<'d>(
+        &mut self,
+        start: Start,
+        took: Option<Duration>,
+        desk: &'d Desk,
+    ) -> MutexGuard<'d, State> {
+        self.office.write(&mut self.effects.posts);
+        let mut state = desk.lock_to_end_task();
+        self.office.hand_over(&mut state);
         self.effects.merges.end_attempt();
         if state.held {
-            self.office.desk.dict().take_touched();
+            desk.dict().take_touched();
         }
-        state.counts.finish();
+        if let Some(took) = took {
+            let next = state.counts.measured(start.label, took, self.meter.started());
+            self.meter.measure_after(next);
+        }
+        state.counts.finish(start.label);
         state.end_running();
+        state
+    }
+
+    /// The task has died of its destructor.
+    #[cold]
+    fn die_dropped<'d>(
+        &mut self,
+        cause: Cause,
+        start: Start,
+        desk: &'d Desk,
+        slice: &mut Slice,
+    ) -> MutexGuard<'d, State> {
+        let label = desk.lock().counts.label(start.label).unwrap_or_default().to_string();
+        self.die(&Failure::new(label, None, cause, desk.worker()), start, desk, slice)
     }
 
     /// The task has died: nothing that it did will be committed.
     #[cold]
-    fn die(&mut self, task: &R::Task, cause: Cause, state: &mut State<R::Task>, slice: &mut Slice) {
-        self.effects.discard();
-        self.effects.merges.end_attempt();
-        let dict = self.office.desk.dict();
-        if state.held && dict.take_touched() {
-            if state.ended > 0 {
-                log::warn!("a task that had written under the lock failed: its lease starts again");
-                state.start_again(dict);
+    fn die<'d>(
+        &mut self,
+        failure: &Failure,
+        start: Start,
+        desk: &'d Desk,
+        slice: &mut Slice,
+    ) -> MutexGuard<'d, State> {
+        log::debug!("task died on worker {}: {failure}", desk.worker());
+        let mut state = self.discard(desk);
+        if state.held && desk.dict().take_touched() {
+            let start_again = state.ended > 0;
+            if start_again {
+                state.start_again();
                 slice.restart();
-                return;
             }
-            dict.forget();
+            MutexGuard::unlocked(&mut state, || {
+                desk.dict().forget();
+                if start_again {
+                    log::warn!(
+                        "a task that had written under the lock failed: its lease starts again"
+                    );
+                }
+            });
+            if start_again {
+                return state;
+            }
         }
-        let failure = failed(task, cause, self.office.desk.worker);
-        log::debug!("task died on worker {}: {failure}", self.office.desk.worker);
-        state.die_running(&failure);
+        state.die_running(start.label, failure);
+        state
+    }
+
+    /// The task has died before it could be counted.
+    #[cold]
+    fn die_uncounted<'d>(&mut self, failure: &Failure, desk: &'d Desk) -> MutexGuard<'d, State> {
+        log::debug!("task died on worker {}: {failure}", desk.worker());
+        let mut state = desk.lock_to_end_task();
+        state.die_uncounted(failure);
+        state
     }
 
     /// The lease is gone, and with it everything that the task did.
     #[cold]
-    fn give_up(&mut self, state: &mut State<R::Task>) {
-        self.effects.discard();
-        self.effects.merges.end_attempt();
+    fn give_up<'d>(&mut self, task: R::Task, desk: &'d Desk) -> MutexGuard<'d, State> {
+        drop_finished(task);
+        let mut state = self.discard(desk);
         state.lost = true;
+        state
+    }
+
+    /// Forgets what the running task has done.
+    fn discard<'d>(&mut self, desk: &'d Desk) -> MutexGuard<'d, State> {
+        self.effects.discard();
+        let state = desk.lock_to_end_task();
+        self.effects.merges.end_attempt();
+        state
     }
 }
 
-impl<T: Labeled + Serialize + DeserializeOwned> Publish<T> for Office<T> {
-    /// A flush: commits what has happened so far, and the task goes on under a lease of its own.
-    fn publish(&mut self, posts: &mut Posts<T>) {
-        if self.desk.dict().is_kept() {
-            // A commit would let the lock go. What was posted is published when the handler ends.
-            return;
-        }
-        let mut state = self.desk.lock();
-        self.desk.wait_for_commit(&mut state);
-        self.buffer.drain(posts, |priority, task| state.accept(priority, task));
-        if !state.lost {
-            self.desk.cut(&mut state, &*self.link);
-        }
-    }
-
-    fn make_room(&mut self, posts: &mut Posts<T>) {
-        self.buffer.make_room(posts);
-    }
-}
-
-/// Decides how long a lease is worked on.
-struct Slice {
-    /// When the lease was taken up.
-    begun: Instant,
-    /// The same, without what it has waited for.
-    start: Instant,
-    last: Duration,
-    /// Tasks between two looks at the clock, and until the next.
-    step: u32,
-    left: u32,
-}
-
-impl Slice {
-    fn begin() -> Self {
-        let now = Instant::now();
-        Self { begun: now, start: now, last: Duration::ZERO, step: 1, left: 1 }
-    }
-
-    /// Measures anew how long the lease is worked on.
-    fn restart(&mut self) {
-        *self = Self { begun: self.begun, ..Self::begin() };
-    }
-
-    fn is_over<T>(&mut self, desk: &Desk<T>, state: &mut State<T>) -> bool {
-        if mem::take(&mut state.waited) {
-            self.restart();
-        }
-        let tasks_wanted = desk.tasks_wanted.load(Ordering::Relaxed) && state.has_surplus();
-        let lock_wanted = desk.lock_wanted.load(Ordering::Relaxed) && state.held;
-        self.left = self.left.saturating_sub(1);
-        if self.left > 0 && !tasks_wanted && !lock_wanted {
-            return false;
-        }
-        let elapsed = self.start.elapsed();
-        if self.left == 0 {
-            let each = (elapsed - self.last).as_nanos() / u128::from(self.step);
-            self.step = (LOOK_EVERY.as_nanos() / each.max(1)).clamp(1, 1024) as u32;
-            (self.last, self.left) = (elapsed, self.step);
-        }
-        elapsed >= SLICE
-            || (tasks_wanted && self.begun.elapsed() >= SHORT_SLICE)
-            || (lock_wanted && elapsed >= LOCK_SLICE)
-    }
+/// What code of the program returns.
+#[inline]
+fn contained<O>(f: impl FnOnce() -> O) -> Result<O, Cause> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(Cause::panic)
 }
 
 /// How `task` failed. Its label and its data are the program's and may panic, too.
@@ -290,7 +340,13 @@ pub(crate) fn failed(task: &impl Labeled, cause: Cause, worker: usize) -> Failur
     Failure::new(label, data.ok().flatten(), cause, worker)
 }
 
-/// A destructor that panics after its task has finished changes nothing.
+/// Drops a task that has returned `Ok`, whose destructor may still make it fail.
+#[inline]
+fn drop_contained<T>(task: T) -> Result<(), Cause> {
+    if mem::needs_drop::<T>() { contained(|| drop(task)) } else { Ok(()) }
+}
+
+/// A destructor that panics after its task has died changes nothing.
 #[inline]
 fn drop_finished<T>(task: T) {
     if mem::needs_drop::<T>() {
@@ -300,6 +356,6 @@ fn drop_finished<T>(task: T) {
 
 impl<R: ParallelTaskRunner> std::fmt::Debug for Seat<'_, R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Seat").field("worker", &self.office.desk.worker).finish_non_exhaustive()
+        f.debug_struct("Seat").field("worker", &self.effects.worker).finish_non_exhaustive()
     }
 }

@@ -16,16 +16,17 @@ use serde::Serialize;
 use super::poll::Waker;
 use crate::{
     broker::{
-        Blob, Broker, Commit, DeadLetter, Entry, LabelCount, Lease, Lock, Read, Release, Step,
-        Tasks, Token, Write,
+        Blob, Broker, Commit, Conflict, DeadLetter, Entry, LabelCount, Lease, Lock, Read, Release,
+        Step, Tasks, Token, Write,
     },
-    codec::{self, Bytes, CodecError},
+    codec::{self, Bytes},
     context::Context,
     dict::{Attempts, Home, SharedDict},
     effects::{Effects, Publish},
     engine::queue::{Buffer, Posts},
-    failure::Cause,
+    failure::{Cause, Failure, drop_quietly},
     lease::failed,
+    payload::Payload,
     runner::ParallelTaskRunner,
     sync::Barrier,
     task::{Labeled, Priority},
@@ -44,18 +45,30 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A poster that is no worker: it holds a lease of its own, so the run cannot end before it does, and
 /// publishes by commits that keep that lease.
+///
+/// No code of the program runs while `state` is locked, nor on the thread of the supervisor: it may take
+/// any time.
 pub(super) struct Outside {
     broker: Arc<dyn Broker>,
     waker: Arc<Waker>,
+    payload: Payload,
     /// Whether workers have nothing to do.
     hungry: AtomicBool,
+    /// Why the run has failed: then nobody waits any more.
+    failed: OnceLock<String>,
+    /// Whether `begin` has panicked because the run has failed.
+    cut_short: AtomicBool,
     dict: OnceLock<SharedDict>,
+    /// The lease that keeps the run open, to be renewed; `None` when it has ended.
+    token: Mutex<Option<Token>>,
     state: Mutex<Posted>,
 }
 
 struct Posted {
     token: Token,
     over: bool,
+    /// Whether `begin` is about to commit, and only it may.
+    busy: bool,
     /// By priority.
     tasks: [Tasks; 3],
     blobs: Vec<Blob>,
@@ -66,24 +79,33 @@ struct Posted {
     labels: Vec<LabelCount>,
     /// A commit that has to wait for the dict's lock to be free.
     commit: Option<Commit>,
-    /// Whether it holds the dict's lock, or waits for it.
+    /// Whether it holds the dict's lock.
     held: bool,
-    asking: bool,
     /// Why the dict cannot be made whole.
     broken: Option<String>,
 }
 
 impl Outside {
     /// `token` is the lease that keeps the run open.
-    pub(super) fn new(broker: Arc<dyn Broker>, token: Token, waker: Arc<Waker>) -> Arc<Self> {
+    pub(super) fn new(
+        broker: Arc<dyn Broker>,
+        token: Token,
+        waker: Arc<Waker>,
+        payload: Payload,
+    ) -> Arc<Self> {
         let outside = Arc::new(Self {
             broker,
             waker,
+            payload,
             hungry: AtomicBool::new(true),
+            failed: OnceLock::new(),
+            cut_short: AtomicBool::new(false),
             dict: OnceLock::new(),
+            token: Mutex::new(Some(token)),
             state: Mutex::new(Posted {
                 token,
                 over: false,
+                busy: false,
                 tasks: Default::default(),
                 blobs: Vec::new(),
                 due: Instant::now(),
@@ -92,7 +114,6 @@ impl Outside {
                 labels: Vec::new(),
                 commit: None,
                 held: false,
-                asking: false,
                 broken: None,
             }),
         });
@@ -117,7 +138,7 @@ impl Outside {
         let mut effects = Effects::new(0, dict, buffer.open(), merges);
         (effects.travels, effects.eager) = (true, true);
         effects.posts.narrow();
-        let mut office = Office { outside: self, buffer };
+        let mut office = Office { outside: self, buffer, scratch: Vec::new() };
         let mut cx = Context { effects: &mut effects, publish: &mut office };
         let result = Cause::of(|| runner.begin(&mut cx));
         match &result {
@@ -132,7 +153,8 @@ impl Outside {
             }
         }
         self.end(result.is_ok());
-        result
+        // What has failed is the run, which says why.
+        if self.cut_short.load(Ordering::Relaxed) { Ok(()) } else { result }
     }
 
     /// Gives up the lease: nothing more is posted from outside.
@@ -142,48 +164,61 @@ impl Outside {
         if commit {
             self.publish_all(&mut state, true);
         }
-        let _ = self.broker.release(state.token, Release::Shutdown);
+        *self.token.lock() = None;
+        let _ = self.broker.release(state.token, Release::Unstarted);
         drop(state);
         self.waker.wake();
     }
 
+    /// Says that the run has failed, and why: `begin` need not wait for anything any more.
+    pub(super) fn fail(&self, why: &str) {
+        let _ = self.failed.set(why.to_string());
+    }
+
+    /// Ends `begin` if the run has failed.
+    fn check(&self) {
+        if let Some(why) = self.failed.get() {
+            self.cut_short.store(true, Ordering::Relaxed);
+            panic!("the run has failed: {why}");
+        }
+    }
+
     /// Says whether workers have nothing to do; then what was posted so far is published, also while
     /// `begin` does something else. True if it is too early for that.
+    ///
+    /// If `begin` has merged or written something that is not committed, it has to publish by itself: to
+    /// make bytes of that is for the program's code.
     pub(super) fn set_hungry(&self, hungry: bool) -> bool {
         self.hungry.store(hungry, Ordering::Relaxed);
-        // If `begin` posts just now, it sees for itself.
-        if hungry
-            && let Some(mut state) = self.state.try_lock()
-            && !state.over
-            && state.has_posts()
-            // `begin` may be in the middle of what it does under the lock.
-            && !state.held
-            && !state.asking
-        {
+        if !hungry {
+            return false;
+        }
+        // If `begin` posts just now, it may have looked before it was said: so this looks again.
+        let Some(mut state) = self.state.try_lock() else { return true };
+        let may = !state.over && !state.busy && !state.held && state.commit.is_none();
+        if may && state.has_posts() && self.dict().is_clean() {
             if Instant::now() < state.due {
                 return true;
             }
-            self.publish(&mut state, false);
+            let commit = state.commit(Vec::new(), false);
+            self.commit(&mut state, commit);
         }
         false
     }
 
     /// Keeps the lease.
     pub(super) fn renew(&self) {
-        // Whoever has it for long waits for the lock, not for the lease.
-        if let Some(state) = self.state.try_lock()
-            && !state.over
-        {
-            let _ = self.broker.renew(&[state.token]);
+        if let Some(token) = *self.token.lock() {
+            let _ = self.broker.renew(&[token]);
         }
     }
 
     /// Why the dict cannot be made whole, if it cannot.
     pub(super) fn take_broken(&self) -> Option<String> {
-        self.state.lock().broken.take()
+        self.state.try_lock()?.broken.take()
     }
 
-    /// Publishes everything, however long it takes.
+    /// Publishes everything, however long it takes. To be called by `begin`.
     fn publish_all(&self, state: &mut MutexGuard<'_, Posted>, last: bool) {
         self.publish_rest(state);
         while !self.publish(state, last) {
@@ -210,54 +245,94 @@ impl Outside {
     }
 
     /// Commits what there is, or what could not be committed last time. False if it cannot be done now:
-    /// somebody who holds the dict's lock has read what it writes.
-    fn publish(&self, state: &mut Posted, last: bool) -> bool {
-        if state.broken.is_some() {
+    /// somebody who holds the dict's lock has read what it writes. To be called by `begin`.
+    fn publish(&self, state: &mut MutexGuard<'_, Posted>, last: bool) -> bool {
+        if state.broken.is_some() || self.failed.get().is_some() {
+            // Nobody will run it.
+            state.commit = None;
             return true;
         }
+        state.busy = true;
+        let done = self.try_commit(state, last);
+        state.busy = false;
+        done.unwrap_or_else(|broken| {
+            state.broken = Some(broken);
+            true
+        })
+    }
+
+    fn try_commit(&self, state: &mut MutexGuard<'_, Posted>, last: bool) -> Result<bool, String> {
         let mut commit = match state.commit.take() {
             Some(commit) => commit,
-            None => match self.dict().writes() {
-                Ok(writes) => state.commit(writes, last),
-                Err(broken) => return state.fail(broken.to_string()),
-            },
+            None => {
+                let writes = MutexGuard::unlocked(state, || self.dict().writes());
+                state.commit(writes.map_err(|broken| broken.to_string())?, last)
+            }
         };
         loop {
-            match self.broker.step(Some(&commit), &[]) {
-                Ok(Step::Conflict(conflict)) if conflict.entries.is_empty() => {
-                    state.commit = Some(commit);
-                    return false;
+            let conflict = match self.commit(state, commit) {
+                None => return Ok(state.commit.is_none()),
+                Some((refused, conflict)) => {
+                    commit = refused;
+                    conflict
                 }
-                Ok(Step::Conflict(conflict)) => match self.dict().rebase(conflict.entries) {
-                    Ok(writes) => commit.writes = writes,
-                    Err(broken) => return state.fail(broken.to_string()),
-                },
-                Ok(Step::Lost) => return state.fail(LOST.into()),
-                Ok(_) => break,
-                Err(error) => return state.fail(error.to_string()),
+            };
+            let writes = MutexGuard::unlocked(state, || self.dict().rebase(conflict.entries));
+            commit.writes = writes.map_err(|broken| broken.to_string())?;
+        }
+    }
+
+    /// Commits; gives the commit back if it is a conflict. If it has to wait for the dict's lock, or cannot
+    /// be done at all, that is noted.
+    fn commit(&self, state: &mut Posted, commit: Commit) -> Option<(Commit, Conflict)> {
+        match self.broker.step(Some(&commit), &[]) {
+            Ok(Step::Conflict(conflict)) if conflict.entries.is_empty() => {
+                state.commit = Some(commit);
+                return None;
+            }
+            Ok(Step::Conflict(conflict)) => return Some((commit, conflict)),
+            Ok(Step::Lost) => state.broken = Some(LOST.into()),
+            Err(error) => state.broken = Some(error.to_string()),
+            Ok(_) => {
+                if state.busy {
+                    self.dict().committed();
+                }
+                state.held = false;
+                state.due = Instant::now() + EAGERNESS;
+                if let Some(keep) = commit.keep {
+                    state.token = keep.token;
+                    *self.token.lock() = Some(keep.token);
+                }
+                self.waker.wake();
             }
         }
-        self.dict().committed();
-        state.held = false;
-        state.due = Instant::now() + EAGERNESS;
-        if let Some(keep) = commit.keep {
-            state.token = keep.token;
-        }
-        self.waker.wake();
-        true
+        None
     }
 }
 
+impl fmt::Debug for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = f.debug_struct("begin");
+        text.field("hungry", &self.hungry).field("failed", &self.failed);
+        match self.state.try_lock() {
+            None => text.field("state", &"locked"),
+            Some(state) => text
+                .field("token", &state.token)
+                .field("over", &state.over)
+                .field("busy", &state.busy)
+                .field("has posts", &state.has_posts())
+                .field("has a commit that waits", &state.commit.is_some())
+                .field("holds the lock", &state.held)
+                .field("broken", &state.broken),
+        };
+        text.finish_non_exhaustive()
+    }
+}
 impl Posted {
     fn has_posts(&self) -> bool {
         self.commit.is_some()
             || !self.blobs.is_empty()
             || self.tasks.iter().any(|tasks| !tasks.is_empty())
-    }
-
-    fn fail(&mut self, why: String) -> bool {
-        self.broken = Some(why);
-        true
     }
 
     /// A commit of everything that was posted.
@@ -285,28 +360,26 @@ impl Posted {
         }
     }
 
-    fn post<T: Labeled + Serialize>(&mut self, priority: Priority, task: &T) {
+    /// Takes a task, as bytes.
+    fn post(&mut self, priority: Priority, task: &[u8]) {
         self.posted += 1;
         let tasks = &mut self.tasks[priority as usize];
-        match tasks.push_with(|to| codec::encode(task, to)) {
-            Ok(()) if tasks.len() < MOST_TASKS && tasks.size() < MOST_BYTES => {}
-            Ok(()) => {
-                let tasks = std::mem::take(tasks).share();
-                self.blobs.push(Blob { priority, tasks, ..Blob::default() });
-            }
-            Err(error) => self.bury(task, &error),
+        tasks.push(task);
+        if tasks.len() >= MOST_TASKS || tasks.size() >= MOST_BYTES {
+            let tasks = std::mem::take(tasks).share();
+            self.blobs.push(Blob { priority, tasks, ..Blob::default() });
         }
     }
 
-    /// A task that cannot be written as bytes cannot be run by anybody.
+    /// Takes a task that cannot be run by anybody.
     #[cold]
-    fn bury(&mut self, task: &impl Labeled, error: &CodecError) {
-        let failure = failed(task, Cause::text(error.to_string()), 0);
+    fn bury(&mut self, failure: &Failure) {
+        self.posted += 1;
         log::error!("task died as it was posted: {failure}");
         let label = failure.label().to_string();
         self.labels.push(LabelCount { label, dead: 1, ..LabelCount::default() });
-        let report = Bytes(codec::to_bytes(&failure).unwrap_or_default());
-        self.dead.push(DeadLetter { task: Bytes::default(), report });
+        let report = Bytes(codec::to_bytes(failure).unwrap_or_default());
+        self.dead.push(DeadLetter { report, ..DeadLetter::default() });
     }
 }
 
@@ -314,12 +387,24 @@ impl Posted {
 struct Office<'a, T> {
     outside: &'a Arc<Outside>,
     buffer: Buffer<T>,
+    /// A task as bytes.
+    scratch: Vec<u8>,
 }
 
 impl<T: Labeled + Serialize> Office<'_, T> {
     fn collect(&mut self, posts: &mut Posts<T>) {
-        let mut state = self.outside.state.lock();
-        self.buffer.drain(posts, |priority, task| state.post(priority, &task));
+        let Self { outside, buffer, scratch } = self;
+        buffer.drain(posts, |priority, task| {
+            scratch.clear();
+            match outside.payload.write(&task, scratch) {
+                Ok(()) => outside.state.lock().post(priority, scratch),
+                Err(why) => {
+                    let failure = failed(&task, why, 0);
+                    outside.state.lock().bury(&failure);
+                }
+            }
+            drop_quietly(task);
+        });
     }
 }
 
@@ -357,25 +442,30 @@ impl Home for OutsideHome {
         let outside = self.outside();
         let mut state = outside.state.lock();
         outside.publish_rest(&mut state);
-        // Nobody publishes meanwhile: the lock is asked for on behalf of this very lease.
-        state.asking = true;
+        // Nobody else publishes meanwhile: the lock is asked for on behalf of this very lease.
+        state.busy = true;
         let locked = loop {
             if state.held {
                 break Ok(Lock::Held);
             }
             match outside.broker.lock(state.token) {
-                Ok(Lock::Busy) => outside.wait(&mut state),
+                Ok(Lock::Busy) if outside.failed.get().is_none() => outside.wait(&mut state),
                 Ok(Lock::Held) => state.held = true,
                 other => break other,
             }
         };
-        state.asking = false;
+        state.busy = false;
         drop(state);
+        outside.check();
         match locked {
             Ok(Lock::Held) => {}
             Ok(Lock::Busy | Lock::Lost) => panic!("{LOST}"),
             Err(error) => panic!("{error}"),
         }
+    }
+
+    fn most_bytes(&self) -> usize {
+        self.outside().payload.most()
     }
 
     fn read(&self, key: &str, known: u64) -> Option<Entry> {
@@ -384,6 +474,7 @@ impl Home for OutsideHome {
         outside.publish_rest(&mut state);
         let read = outside.broker.read(state.token, key, known);
         drop(state);
+        outside.check();
         match read {
             Ok(Read::Entry(entry)) => Some(entry),
             Ok(Read::Unchanged) => None,

@@ -10,16 +10,20 @@ use std::{
         unix::{net::UnixStream, process::CommandExt},
     },
     process::{Child, Command, ExitStatus, Stdio},
-    time::Instant,
+    time::Duration,
 };
 
-use super::{WORKER, build, name_of, wire::Inbox};
+use super::{WORKER, build, death::Kill, group::Group, name_of, pidfd, wire::Inbox};
 use crate::worker_test::worker_test;
 
 /// A worker process that was started and not yet waited for. It is killed when this is dropped.
 #[derive(Debug)]
 pub(super) struct WorkerProcess {
     child: Child,
+    /// It, and what its handlers have started; `None` once it was waited for.
+    group: Option<Group>,
+    /// Can be read when it has ended, where that can be had.
+    pidfd: Option<OwnedFd>,
     pub(super) socket: UnixStream,
     pub(super) inbox: Inbox,
     /// What is to be sent to it, and how much of it was.
@@ -28,10 +32,11 @@ pub(super) struct WorkerProcess {
     /// Its standard output and standard error, if they come here.
     pub(super) pipes: Vec<Pipe>,
     pub(super) stage: Stage,
-    pub(super) started: Instant,
-    /// When it was heard of last.
-    pub(super) heard: Instant,
-    pub(super) killed: bool,
+    /// When it was started, and when it was heard of last, by the clocks of the supervisor.
+    pub(super) started: Duration,
+    pub(super) heard: Duration,
+    /// Why it was killed, if this program did so.
+    pub(super) killed: Option<Kill>,
 }
 
 /// How far the conversation has come.
@@ -67,8 +72,9 @@ impl WorkerProcess {
         let pipes = stdout.map(|it| Pipe::new(it, false)).into_iter();
         let pipes = pipes.chain(stderr.map(|it| Pipe::new(it, true)));
         let pipes = pipes.collect::<io::Result<_>>();
-        let now = Instant::now();
         let mut started = Self {
+            group: Some(Group::of(child.id())),
+            pidfd: pidfd::open(child.id()),
             child,
             socket,
             inbox: Inbox::default(),
@@ -76,9 +82,9 @@ impl WorkerProcess {
             sent: 0,
             pipes: Vec::new(),
             stage: Stage::Greeted,
-            started: now,
-            heard: now,
-            killed: false,
+            started: Duration::ZERO,
+            heard: Duration::ZERO,
+            killed: None,
         };
         started.pipes = pipes?;
         Ok(started)
@@ -111,24 +117,56 @@ impl WorkerProcess {
         self.sent < self.sending.len()
     }
 
-    /// Kills it; it is gone when [`end`](WorkerProcess::end) returns.
-    pub(super) fn kill(&mut self) {
-        self.killed = true;
-        // It may be gone already. The child was not waited for, so its number is still its own.
+    /// Can be read when it has ended, whoever holds its socket open; `None` where there is no such thing:
+    /// then [`has_ended`](WorkerProcess::has_ended) must be asked.
+    pub(super) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        self.pidfd.as_ref().map(AsFd::as_fd)
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        pidfd::has_ended(self.child.id()).unwrap_or(false)
+    }
+
+    /// Kills it and what its handlers have started; the first reason is kept. It is gone when
+    /// [`end`](WorkerProcess::end) returns.
+    pub(super) fn kill(&mut self, why: Kill) {
+        self.killed.get_or_insert(why);
+        self.kill_all();
+    }
+
+    /// Kills what its handlers have started, and itself if it has not ended.
+    pub(super) fn kill_all(&mut self) {
+        let Some(group) = &self.group else { return };
+        group.kill();
+        // It may be gone already, or have gone to another group.
         let _ = self.child.kill();
     }
 
-    /// Waits for its end: it has closed its socket, so it is not long in coming.
+    /// Passes Ctrl-C on to what its handlers have started.
+    pub(super) fn interrupt(&self) {
+        if let Some(group) = &self.group {
+            group.interrupt();
+        }
+    }
+
+    /// Waits for its end: it has ended, or is killed now.
     pub(super) fn end(mut self) -> (io::Result<ExitStatus>, Vec<Pipe>) {
-        self.kill();
-        (self.child.wait(), std::mem::take(&mut self.pipes))
+        (self.bury(), std::mem::take(&mut self.pipes))
+    }
+
+    fn bury(&mut self) -> io::Result<ExitStatus> {
+        self.kill_all();
+        // From now on its number may be that of another one.
+        self.group = None;
+        self.child.wait()
     }
 }
 
 impl Drop for WorkerProcess {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if self.group.is_some() {
+            let _ = self.bury();
+        }
     }
 }
 
@@ -144,50 +182,64 @@ fn arguments() -> Vec<OsString> {
 /// The output of a worker, which is passed on line by line.
 #[derive(Debug)]
 pub(super) struct Pipe {
-    from: OwnedReader,
+    from: File,
     is_stderr: bool,
-    line: Vec<u8>,
+    lines: Lines,
 }
-
-#[derive(Debug)]
-struct OwnedReader(File);
-
-/// A longer line is passed on in pieces.
-const MOST_LINE: usize = 64 << 10;
 
 impl Pipe {
     fn new(from: OwnedFd, is_stderr: bool) -> io::Result<Self> {
         set_nonblocking(from.as_fd())?;
-        Ok(Self { from: OwnedReader(from.into()), is_stderr, line: Vec::new() })
+        Ok(Self { from: from.into(), is_stderr, lines: Lines::default() })
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
-        self.from.0.as_fd()
+        self.from.as_fd()
     }
 
     /// Passes on what has come, each line with `prefix` before it; false at the end.
     pub(super) fn pass_on(&mut self, prefix: &str) -> bool {
         let mut bytes = [0; 16 << 10];
         loop {
-            match self.from.0.read(&mut bytes) {
+            match self.from.read(&mut bytes) {
                 Ok(0) => break,
                 Ok(read) => {
-                    self.line.extend_from_slice(&bytes[..read]);
-                    self.write_lines(prefix);
+                    let lines = self.lines.add(&bytes[..read], prefix);
+                    self.write(&lines);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => break,
             }
         }
-        if !self.line.is_empty() {
-            self.line.push(b'\n');
-            self.write_lines(prefix);
-        }
+        let rest = self.lines.end(prefix);
+        self.write(&rest);
         false
     }
 
-    fn write_lines(&mut self, prefix: &str) {
+    fn write(&self, out: &[u8]) {
+        // If nobody reads it any more there is nothing to be done.
+        let _ = match self.is_stderr {
+            true => io::stderr().write_all(out),
+            false => io::stdout().write_all(out).and_then(|()| io::stdout().flush()),
+        };
+    }
+}
+
+/// Makes lines of bytes that come in pieces.
+#[derive(Debug, Default)]
+struct Lines {
+    /// The last one, as far as it has come.
+    line: Vec<u8>,
+}
+
+/// A longer line is passed on in pieces.
+const MOST_LINE: usize = 64 << 10;
+
+impl Lines {
+    /// The lines that `bytes` end, each with `prefix` before it.
+    fn add(&mut self, bytes: &[u8], prefix: &str) -> Vec<u8> {
+        self.line.extend_from_slice(bytes);
         let mut out = Vec::new();
         let mut rest = &self.line[..];
         while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
@@ -195,18 +247,19 @@ impl Pipe {
             out.extend_from_slice(&rest[..=end]);
             rest = &rest[end + 1..];
         }
-        if rest.len() > MOST_LINE {
-            out.extend_from_slice(prefix.as_bytes());
-            out.extend_from_slice(rest);
-            out.push(b'\n');
-            rest = &[];
-        }
         self.line = rest.to_vec();
-        // If nobody reads it any more there is nothing to be done.
-        let _ = match self.is_stderr {
-            true => io::stderr().write_all(&out),
-            false => io::stdout().write_all(&out).and_then(|()| io::stdout().flush()),
-        };
+        if self.line.len() > MOST_LINE {
+            out.extend(self.end(prefix));
+        }
+        out
+    }
+
+    /// What has no end yet, as a line.
+    fn end(&mut self, prefix: &str) -> Vec<u8> {
+        match std::mem::take(&mut self.line) {
+            line if line.is_empty() => line,
+            line => [prefix.as_bytes(), &line, b"\n"].concat(),
+        }
     }
 }
 
@@ -220,4 +273,33 @@ fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_come_in_whatever_pieces() {
+        let text = b"first\n\nthird\nlast";
+        for piece in 1..=text.len() {
+            let mut lines = Lines::default();
+            let pieces = text.chunks(piece).map(|piece| lines.add(piece, "[3] "));
+            let mut out: Vec<u8> = pieces.collect::<Vec<_>>().concat();
+            out.extend(lines.end("[3] "));
+            assert_eq!(out, b"[3] first\n[3] \n[3] third\n[3] last\n", "in pieces of {piece}");
+            assert_eq!(lines.end("[3] "), b"");
+        }
+    }
+
+    /// It would take memory without end.
+    #[test]
+    fn a_long_line_is_passed_on_in_pieces_each_with_its_prefix() {
+        let mut lines = Lines::default();
+        let long = vec![b'a'; MOST_LINE];
+        assert_eq!(lines.add(&long, "[0] "), b"");
+        let piece = [&b"[0] "[..], &long, b"aa\n"].concat();
+        assert_eq!(lines.add(b"aa", "[0] "), piece);
+        assert_eq!(lines.add(b"b\n", "[0] "), b"[0] b\n");
+    }
 }

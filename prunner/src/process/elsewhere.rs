@@ -16,7 +16,10 @@ pub(crate) struct Limits {
     pub(crate) memory: Option<u64>,
     pub(crate) cpu: Option<Duration>,
     pub(crate) task: Option<Duration>,
+    pub(crate) payload: u64,
 }
+
+pub(crate) const MOST_PAYLOAD: u64 = 192 << 20;
 
 /// How a run on worker processes would be set up.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +30,9 @@ pub(crate) struct Setup {
     pub(crate) order: Order,
     pub(crate) lease: Duration,
     pub(crate) limits: Limits,
+    pub(crate) max_interruptions: u32,
+    pub(crate) max_deaths: u32,
+    pub(crate) start_timeout: Duration,
     pub(crate) prefixed: bool,
 }
 
@@ -40,6 +46,13 @@ pub(crate) enum NotAWorker {
 
 pub(crate) fn unclaimed() -> NotAWorker {
     NotAWorker::Program
+}
+
+pub(crate) mod group {
+    //! The process groups of workers.
+
+    #[cfg(feature = "ctrlc")]
+    pub(crate) fn kill_all() {}
 }
 
 /// Returns at once: here no process is started as a worker.

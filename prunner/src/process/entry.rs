@@ -21,14 +21,16 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     WORKER,
     build::Build,
-    name_of,
+    group, name_of,
     wire::{Down, Greeting, Hello, Inbox, Limits, MAGIC, PROTOCOL, Up, Welcome, write_frame},
 };
 use crate::{
-    broker::{Blob, Commit, Release, Token},
+    broker::{self, Blob, Commit, Release, Token},
     codec,
     dict::SharedDict,
-    lease::{Desk, DeskHome, Keeper, Link, Phase, Room, Seat, Sizes},
+    failure::PanicWatch,
+    lease::{Batching, Desk, DeskHome, Keeper, Link, Overdue, Packer, Phase, Room, Seat, Terms},
+    payload::Payload,
     registry,
     runner::ParallelTaskRunner,
 };
@@ -113,7 +115,8 @@ fn claim(socket: UnixStream) -> io::Result<Claimed> {
     if unsafe { libc::dup2(null.as_raw_fd(), libc::STDIN_FILENO) } < 0 {
         return Err(io::Error::last_os_error());
     }
-    die_with_the_parent();
+    group::die_with_the_parent()?;
+    group::survive_interrupts()?;
     let mut inbox = Inbox::default();
     let greeting: Greeting = expect(&socket, &mut inbox)?;
     let build = Build::of_this_process()?.to_string();
@@ -155,19 +158,13 @@ fn expect<T: DeserializeOwned>(mut socket: &UnixStream, inbox: &mut Inbox) -> io
         if let Some(frame) = inbox.next()? {
             return Ok(frame);
         }
-        if inbox.read_from(&mut socket)? == 0 {
-            return Err(io::Error::new(ErrorKind::UnexpectedEof, "its parent is gone"));
+        match inbox.read_from(&mut socket) {
+            Ok(0) => return Err(io::Error::new(ErrorKind::UnexpectedEof, "its parent is gone")),
+            Ok(_) => {}
+            // By a signal whose handler the program has installed before it came here.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
-    }
-}
-
-/// The end of the socket tells a worker that its parent is gone; where the kernel can, it also kills it.
-fn die_with_the_parent() {
-    #[cfg(target_os = "linux")]
-    // SAFETY: this prctl takes a signal's number and affects this process only. It comes when the thread
-    // ends that has started us, which lives as long as the run.
-    unsafe {
-        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
     }
 }
 
@@ -188,22 +185,23 @@ where
     // Found out while there is a single thread: later it takes longer.
     let _ = crate::sync::Barrier::detect();
 
-    let link: Arc<dyn Link> = Arc::new(SocketLink::new(socket.try_clone()?));
-    let sizes = Sizes { order: hello.order, all_seats: hello.all_seats as usize };
-    let first = hello.worker as usize * usize::from(hello.seats);
-    let desks: Vec<Arc<Desk<R::Task>>> = (0..hello.seats)
-        .map(|seat| {
-            let desk = Arc::new(Desk::new(seat, first + usize::from(seat), sizes));
-            let home = DeskHome::new(&desk, Arc::clone(&link));
-            desk.set_dict(SharedDict::at(Arc::new(home)));
-            desk
-        })
-        .collect();
-    let keeper = Keeper::new(desks.clone(), Arc::clone(&link), hello.lease, hello.limits.task);
+    let link = Arc::new(SocketLink::new(socket.try_clone()?));
+    let desks = desks(&hello, &link);
+    let room = Arc::new(Room::default());
+    let keeper = Keeper::new(
+        desks.clone(),
+        Arc::<SocketLink>::clone(&link),
+        packer(desks.clone(), Arc::clone(&link)),
+        Arc::clone(&room),
+        hello.lease,
+        hello.limits.task,
+    );
     let parent = socket.try_clone()?;
-    let keeper = thread::Builder::new()
-        .name("prunner-keeper".into())
-        .spawn(move || keep(keeper, &socket, inbox));
+    let to_parent = Arc::clone(&link);
+    let keeper = thread::Builder::new().name("prunner-keeper".into()).spawn(move || {
+        let _guard = Guard { link: &to_parent, what: "the keeper" };
+        keep(keeper, &socket, inbox, &to_parent);
+    });
     if let Err(error) = keeper {
         let why = format!("it cannot start a thread: {error}");
         say(&parent, &Up::Unable(why.clone()))?;
@@ -214,25 +212,76 @@ where
 
     let limits = hello.limits;
     let before_lease = move || renew_limits(limits);
-    let room = Room::default();
-    let (runner, room) = (&runner, &room);
+    let (runner, room, before_lease) = (&runner, &*room, &before_lease);
+    let seat = |desk: Arc<Desk>| {
+        let link = Arc::clone(&link);
+        move || {
+            let _guard = Guard { link: &link, what: "a worker" };
+            Seat::sit_down(runner, desk, Arc::<SocketLink>::clone(&link), room, before_lease)
+                .work();
+        }
+    };
     thread::scope(|scope| {
-        let mut desks = desks.into_iter();
+        let mut desks = desks.iter().map(Arc::clone);
         let mine = desks.next();
         for desk in desks {
-            let (link, before_lease) = (Arc::clone(&link), &before_lease);
             let name = format!("prunner-{}", desk.worker());
-            let seat = move || Seat::sit_down(runner, desk, link, room, before_lease).work();
-            if let Err(error) = thread::Builder::new().name(name).spawn_scoped(scope, seat) {
+            if let Err(error) = thread::Builder::new().name(name).spawn_scoped(scope, seat(desk)) {
                 let _ =
                     writeln!(io::stderr(), "a worker process goes on with fewer threads: {error}");
             }
         }
         if let Some(desk) = mine {
-            Seat::sit_down(runner, desk, Arc::clone(&link), room, &before_lease).work();
+            seat(desk)();
         }
     });
     Ok(())
+}
+
+/// A desk for each thread that runs handlers.
+fn desks(hello: &Hello, link: &Arc<SocketLink>) -> Vec<Arc<Desk>> {
+    let terms = Terms {
+        batching: Batching::new(hello.order, hello.all_seats as usize),
+        payload: Payload::new(hello.limits.payload),
+        timed: hello.limits.task.is_some(),
+    };
+    let first = hello.worker as usize * usize::from(hello.seats);
+    let desk = |seat: u16| {
+        let desk = Arc::new(Desk::new(seat, first + usize::from(seat), terms));
+        let home = DeskHome::new(&desk, Arc::<SocketLink>::clone(link));
+        desk.set_dict(SharedDict::at(Arc::new(home)));
+        desk
+    };
+    (0..hello.seats).map(desk).collect()
+}
+
+/// Commits for workers whose handlers run.
+fn packer(desks: Vec<Arc<Desk>>, link: Arc<SocketLink>) -> Packer {
+    Packer::new(move |calls| {
+        let (desks, link) = (desks.clone(), Arc::clone(&link));
+        let pack = move || {
+            let _guard = Guard { link: &link, what: "the packer" };
+            let _watch = PanicWatch::begin();
+            calls.answer(&desks, &*link);
+        };
+        thread::Builder::new().name("prunner-packer".into()).spawn(pack).map(drop)
+    })
+}
+
+/// Ends this process if a thread of the engine panics, so that nothing waits for it for ever: other
+/// workers then take over what it had.
+struct Guard<'a> {
+    link: &'a SocketLink,
+    what: &'static str,
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.link
+                .die(None, format!("{} of it has panicked, which is a bug in prunner", self.what));
+        }
+    }
 }
 
 fn renew_limits(limits: Limits) {
@@ -255,15 +304,12 @@ fn get_ready<R: DeserializeOwned>(hello: &Hello) -> Result<R, String> {
 }
 
 /// Reads what the parent says until it says nothing any more; then this process has no reason to be.
-fn keep<T>(mut keeper: Keeper<T>, mut socket: &UnixStream, mut inbox: Inbox)
-where
-    T: crate::task::Labeled + Serialize + DeserializeOwned,
-{
+fn keep(mut keeper: Keeper, mut socket: &UnixStream, mut inbox: Inbox, link: &SocketLink) {
     let mut waits = None;
     loop {
         match inbox.next() {
             Ok(Some(down)) => {
-                obey(&mut keeper, down);
+                obey(&mut keeper, down, link);
                 continue;
             }
             Ok(None) => {}
@@ -273,11 +319,7 @@ where
         }
         let next = match keeper.tick() {
             Ok(next) => next,
-            Err(worker) => {
-                let text = "a handler runs longer than it may: its process is given up";
-                let _ = writeln!(io::stderr(), "worker {worker}: {text}");
-                process::abort();
-            }
+            Err(Overdue { seat, why }) => link.die(Some(seat), why),
         };
         // Rounded down to a power of two: the exact time is another one each time, and to set it is a
         // call of the kernel. In microseconds: it takes no less for a wait.
@@ -298,17 +340,13 @@ where
     }
 }
 
-/// Ends this process because its parent is gone. Handlers may still run, so nothing is cleaned up under
-/// their feet.
+/// Ends this process because its parent is gone, and what its handlers have started. They may still run, so
+/// nothing is cleaned up under their feet.
 fn vanish() -> ! {
-    // SAFETY: _exit takes an integer and does not return.
-    unsafe { libc::_exit(1) }
+    group::kill_own()
 }
 
-fn obey<T>(keeper: &mut Keeper<T>, down: Down)
-where
-    T: crate::task::Labeled + Serialize + DeserializeOwned,
-{
+fn obey(keeper: &mut Keeper, down: Down, link: &SocketLink) {
     match down {
         Down::Leased { seat, leases } => keeper.leased(seat, leases),
         Down::Committed { seat, token } => keeper.committed(seat, token),
@@ -320,7 +358,7 @@ where
         Down::Wanted { tasks, lock } => keeper.wanted(tasks, lock),
         Down::Drain => keeper.enter(Phase::Draining),
         Down::Done => keeper.enter(Phase::Done),
-        Down::Dump => {}
+        Down::Dump => link.send(&Up::State(keeper.describe())),
     }
 }
 
@@ -345,14 +383,28 @@ impl SocketLink {
         wire.put(up);
         wire.flush();
     }
+
+    /// Ends this process, having said why. Handlers may still run, so nothing is cleaned up under their
+    /// feet.
+    fn die(&self, seat: Option<u16>, why: String) -> ! {
+        self.0.lock().die(seat, why)
+    }
 }
 
 impl Wire {
     fn put(&mut self, up: &Up) {
         if let Err(error) = write_frame(up, &mut self.out) {
             // A worker that cannot say what it has done must not go on as if it had.
-            leave(&format!("a worker process cannot commit: {error}"));
+            self.die(None, format!("it cannot commit: {error}"));
         }
+    }
+
+    fn die(&mut self, seat: Option<u16>, why: String) -> ! {
+        let dying = Up::Dying { seat, why };
+        if write_frame(&dying, &mut self.out).is_ok() {
+            self.flush();
+        }
+        vanish()
     }
 
     fn flush(&mut self) {
@@ -360,6 +412,26 @@ impl Wire {
         let _ = self.socket.write_all(&self.out);
         self.out.clear();
         self.out.shrink_to(2 * POSTS_FRAME);
+    }
+
+    /// Sends writes of a commit ahead of it while they are large, and returns those. The rest go with it.
+    fn send_writes(&mut self, seat: u16, writes: &mut Vec<broker::Write>) -> Vec<broker::Write> {
+        let size =
+            |write: &broker::Write| write.value.as_ref().map_or(0, |value| value.bytes.0.len());
+        let mut left: usize = writes.iter().map(size).sum();
+        let mut sent = Vec::new();
+        while left > POSTS_FRAME
+            && let Some(write) = writes.pop()
+        {
+            left -= size(&write);
+            let up = Up::Writes { seat, writes: vec![write] };
+            self.put(&up);
+            self.flush();
+            if let Up::Writes { writes, .. } = up {
+                sent.extend(writes);
+            }
+        }
+        sent
     }
 
     /// Sends the posts of a commit ahead of it, and returns them.
@@ -387,20 +459,24 @@ impl Wire {
 }
 
 impl Link for SocketLink {
-    fn step(&self, seat: u16, commit: Option<Commit>, want: &[Token]) -> Option<Commit> {
+    fn want(&self, seat: u16, want: Vec<Token>) {
+        self.send(&Up::Step { seat, commit: None, want });
+    }
+
+    fn commit(&self, seat: u16, mut commit: Commit, want: Vec<Token>) -> Commit {
         let mut wire = self.0.lock();
-        let (commit, posts) = match commit {
-            None => (None, Vec::new()),
-            Some(mut commit) => {
-                let posts = wire.send_posts(seat, std::mem::take(&mut commit.posts));
-                (Some(commit), posts)
-            }
-        };
-        let up = Up::Step { seat, commit, want: want.to_vec() };
+        let posts = wire.send_posts(seat, std::mem::take(&mut commit.posts));
+        let mut writes = wire.send_writes(seat, &mut commit.writes);
+        let up = Up::Step { seat, commit: Some(commit), want };
         wire.put(&up);
         wire.flush();
-        let Up::Step { commit, .. } = up else { return None };
-        commit.map(|commit| Commit { posts, ..commit })
+        match up {
+            Up::Step { commit: Some(mut commit), .. } => {
+                writes.append(&mut commit.writes);
+                Commit { posts, writes, ..commit }
+            }
+            _ => unreachable!("it was made above"),
+        }
     }
 
     fn lock(&self, seat: u16, token: Token) {

@@ -52,3 +52,22 @@ fn set(resource: Resource, limit: u64) -> io::Result<()> {
         _ => Err(io::Error::last_os_error()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The limit is for a lease: what was used before does not count.
+    #[test]
+    fn cpu_time_is_limited_from_now_on() {
+        const SECONDS: u64 = 10_000_000;
+        let limits = Limits { cpu: Some(Duration::from_secs(SECONDS)), ..Limits::default() };
+        limits.renew_cpu().expect("it can be limited");
+        let mut now = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: getrlimit writes into `now`, which lives.
+        assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_CPU, &mut now) }, 0);
+        assert!(now.rlim_cur > SECONDS, "{} s, and some were used before", now.rlim_cur);
+        let used = used_cpu().expect("it is counted").as_secs();
+        assert!(now.rlim_cur <= SECONDS + used + 1, "{} s", now.rlim_cur);
+    }
+}

@@ -12,14 +12,24 @@ mod begin;
 mod build;
 mod child;
 mod clock;
+mod death;
+mod dump;
 mod entry;
+mod fuse;
 #[cfg(feature = "testing")]
 pub(crate) mod fuzz;
+pub(crate) mod group;
+mod guard;
 mod limits;
 mod oom;
+mod pidfd;
+mod place;
+#[cfg(test)]
+mod played_parent;
 mod poll;
 mod server;
 mod supervisor;
+mod suspects;
 pub(crate) mod wire;
 
 use std::{
@@ -38,10 +48,12 @@ use begin::Outside;
 use build::Build;
 use clock::HeardClock;
 pub(crate) use entry::{NotAWorker, unclaimed};
-use server::Killer;
+use guard::StopOnPanic;
+
 use supervisor::{Ended, Failed, Plan, Supervisor};
-pub(crate) use wire::Limits;
+use suspects::Killer;
 use wire::{Greeting, Hello, MAGIC, PROTOCOL, write_frame};
+pub(crate) use wire::{Limits, MOST_PAYLOAD};
 
 use crate::{
     broker::{Blob, Broker, DeadLetter, LabelCount, MemoryBroker, Outcome, Step, Token},
@@ -50,6 +62,7 @@ use crate::{
     engine::{Failures, Finished, Row, Times, Totals, queue::Order, stop::Stop},
     error::{Error, Kind},
     failure::{Cause, Failure},
+    payload::Payload,
     registry,
     runner::ParallelTaskRunner,
 };
@@ -108,7 +121,28 @@ pub(crate) struct Setup {
     pub(crate) order: Order,
     pub(crate) lease: Duration,
     pub(crate) limits: Limits,
+    pub(crate) max_interruptions: u32,
+    pub(crate) max_deaths: u32,
+    pub(crate) start_timeout: Duration,
     pub(crate) prefixed: bool,
+}
+
+#[cfg(test)]
+impl Setup {
+    /// One worker of one thread, which must not die.
+    fn of_a_test(lease: Duration) -> Self {
+        Self {
+            workers: 1,
+            threads: 1,
+            order: Order::Lifo,
+            lease,
+            limits: Limits::default(),
+            max_interruptions: 0,
+            max_deaths: 0,
+            start_timeout: lease,
+            prefixed: false,
+        }
+    }
 }
 
 /// Runs `begin` here and all tasks on worker processes. An error of the second kind comes with what was
@@ -128,7 +162,8 @@ where
     let plan = plan(runner, setup).map_err(|error| cannot(&error))?;
     let first = vec![Blob::default()];
     let clock = Arc::new(HeardClock::default());
-    let broker = MemoryBroker::new(setup.lease, setup.order, first);
+    let broker = MemoryBroker::new(setup.lease, setup.order, first)
+        .with_max_interruptions(setup.max_interruptions);
     let broker: Arc<dyn Broker> = Arc::new(broker.with_clock(Arc::<HeardClock>::clone(&clock)));
     let token = Token::random();
     let leased = broker.step(None, &[token]).map_err(|error| cannot(&error))?;
@@ -140,7 +175,8 @@ where
         let waker = Arc::clone(&waker);
         move || waker.wake()
     });
-    let outside = Outside::new(Arc::clone(&broker), token, waker);
+    let payload = Payload::new(setup.limits.payload);
+    let outside = Outside::new(Arc::clone(&broker), token, waker, payload);
     let supervisor = Supervisor::new(
         plan,
         Arc::clone(&broker),
@@ -149,10 +185,32 @@ where
         woken,
         clock,
     );
-    let (begin, ended) = thread::scope(|scope| -> io::Result<_> {
-        let supervisor = thread::Builder::new()
-            .name("prunner-supervisor".into())
-            .spawn_scoped(scope, || supervisor.run())?;
+    let (begin, ended) =
+        supervise(supervisor, &outside, runner, stop).map_err(|error| cannot(&error))?;
+    let outcome = broker.outcome().map_err(|error| cannot(&error))?;
+    Ok(finished(outcome, begin, ended))
+}
+
+/// Runs `begin` while the supervisor works on a thread of its own. A panic there is passed on when `begin`
+/// has ended and all workers are dead.
+fn supervise<R>(
+    supervisor: Supervisor,
+    outside: &Arc<Outside>,
+    runner: &R,
+    stop: &Arc<Stop>,
+) -> io::Result<(Result<(), Cause>, Ended)>
+where
+    R: ParallelTaskRunner,
+    R::Task: Serialize,
+{
+    thread::scope(|scope| {
+        let guard = StopOnPanic { stop: Arc::clone(stop), outside: Arc::clone(outside) };
+        let work = move || {
+            let _guard = guard;
+            supervisor.run()
+        };
+        let supervisor =
+            thread::Builder::new().name("prunner-supervisor".into()).spawn_scoped(scope, work)?;
         let begin = outside.run(runner);
         if begin.is_err() {
             stop.drain();
@@ -160,13 +218,10 @@ where
         let ended = supervisor.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         Ok((begin, ended))
     })
-    .map_err(|error| cannot(&error))?;
-    let outcome = broker.outcome().map_err(|error| cannot(&error))?;
-    Ok(finished(outcome, begin, ended))
 }
 
 fn plan<R: Serialize>(runner: &R, setup: Setup) -> io::Result<Plan> {
-    let Setup { workers, threads, order, lease, limits, prefixed } = setup;
+    let Setup { workers, threads, order, lease, limits, .. } = setup;
     let all_seats = u32::try_from(workers * usize::from(threads)).unwrap_or(u32::MAX);
     let greeting =
         Greeting { magic: MAGIC, protocol: PROTOCOL, build: Build::of_this_process()?.to_string() };
@@ -194,12 +249,12 @@ fn plan<R: Serialize>(runner: &R, setup: Setup) -> io::Result<Plan> {
         written.expect("it was written before");
         words
     };
-    Ok(Plan { workers, seats: threads, first_words: Box::new(first_words), prefixed, lease })
+    Ok(Plan { setup, first_words: Box::new(first_words) })
 }
 
 /// What the run has come to, as the threads engine would tell it.
 fn finished(outcome: Outcome, begin: Result<(), Cause>, ended: Ended) -> (Finished, Option<Kind>) {
-    let Outcome { posted, mut labels, crashed, dead: letters, entries, .. } = outcome;
+    let Outcome { posted, mut labels, crashed, dead: letters, entries, left, .. } = outcome;
     let failures = letters.into_iter().map(|letter| failure_of(&letter, &ended.killers));
     let first = failures.collect();
     // Saturating, as the ledger is: the counts came from workers.
@@ -222,7 +277,7 @@ fn finished(outcome: Outcome, begin: Result<(), Cause>, ended: Ended) -> (Finish
     let finished = Finished {
         begin,
         totals,
-        left: posted.saturating_sub(done.saturating_add(dead)),
+        left,
         rows: rows.collect(),
         failures: Failures { first },
         dict: Dict::from_entries(entries),
@@ -232,7 +287,7 @@ fn finished(outcome: Outcome, begin: Result<(), Cause>, ended: Ended) -> (Finish
     (finished, kind)
 }
 
-/// How a task died, as its worker has told, or as can be told of one that has killed its workers.
+/// How a task died, as its worker has told, or as can be told of one whose workers have died or were lost.
 fn failure_of(letter: &DeadLetter, killers: &[Killer]) -> Failure {
     if !letter.report.0.is_empty() {
         return codec::decode(&letter.report.0)
@@ -240,7 +295,10 @@ fn failure_of(letter: &DeadLetter, killers: &[Killer]) -> Failure {
     }
     let killer = killers.iter().find(|killer| killer.task == letter.task.0);
     let failure = killer.map(|killer| killer.failure.clone());
-    failure.unwrap_or_else(|| unknown("its workers have died, or lost their leases".into()))
+    failure.unwrap_or_else(|| match letter.interruptions {
+        0 => unknown("its workers have died".into()),
+        times => unknown(suspects::interrupted(times)),
+    })
 }
 
 fn unknown(why: String) -> Failure {

@@ -1,28 +1,36 @@
 //! The parent's side of the conversation with its workers, without sockets and processes: frames in,
 //! frames out. It can stand before any broker.
 
+mod line;
+#[cfg(test)]
+mod tests;
+
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::wire::{Down, Up, WireError, write_frame};
-use crate::{
-    broker::{
-        Blob, Broker, BrokerError, Commit, DeadLetter, Lease, Lock, MOST_CRASHES, Read, Release,
-        Step, Token,
-    },
-    codec,
-    failure::{Cause, Failure},
-};
+use line::{Dying, Line, Place, Seat};
 
-/// A blob whose worker was killed this often, by nobody knows whom, is perhaps the reason for it.
-const MOST_KILLS: u32 = 10;
+use super::{
+    death::Death,
+    dump,
+    suspects::{Held, Killer, Obituaries, lost},
+    wire::{Down, Up, WireError},
+};
+use crate::{
+    broker::{Broker, BrokerError, Commit, DeadLetter, Entry, Lock, Read, Release, Step, Token},
+    codec,
+    failure::Failure,
+};
 
 /// At most so many tokens may be wanted by one seat.
 const MOST_WANTED: usize = 4;
+
+/// An answer with entries of the dict takes no more once it is this large.
+const CONFLICT_FRAME: usize = 16 << 20;
 
 /// How long others wait for a worker that has to make its commit anew.
 const TURN: Duration = Duration::from_millis(5);
@@ -40,99 +48,21 @@ pub(crate) struct Server {
     leasing: bool,
     /// Seats of workers that are starting, or could be started: they wait for tasks, too.
     reserve: usize,
-    /// What tasks are called that have killed a worker when they were alone.
-    killers: HashMap<Vec<u8>, Killer>,
+    /// What is said of tasks that have lost workers.
+    obituaries: Obituaries,
+    policy: Policy,
     broken: Option<String>,
     /// How many tasks have ended, as far as it was committed.
     ended: u64,
+    /// How many leases were judged: their tasks have become suspects, or have crashed once more.
+    judged: u64,
 }
 
-/// A task that has killed a worker when it was alone.
-#[derive(Clone, Debug)]
-pub(crate) struct Killer {
-    /// The task, as bytes.
-    pub(crate) task: Vec<u8>,
-    /// What will be told of it if it does not stop.
-    pub(crate) failure: Failure,
-    /// How many tasks of these bytes are dead because of it.
-    pub(crate) dead: u64,
-}
-
-/// A seat of a worker process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
-    line: usize,
-    seat: u16,
-}
-
-/// The line to one worker process.
-struct Line {
-    seats: Vec<Seat>,
-    /// Whether it has asked for a lease yet.
-    asked: bool,
-    /// Frames that are to be sent.
-    out: Vec<u8>,
-    /// Whether it knows that others wait for tasks, and for the lock, and has not committed since.
-    told: (bool, bool),
-}
-
-#[derive(Default)]
-struct Seat {
-    /// Its leases; it runs the first.
-    leases: VecDeque<Held>,
-    /// Tokens for leases that it wants and has not got.
-    want: VecDeque<Token>,
-    /// The posts of its next commit, as far as they have come.
-    posts: Vec<Blob>,
-    /// A commit that waits for the dict's lock to be free.
-    commit: Option<Commit>,
-    /// A lease that waits for the lock.
-    lock: Option<Token>,
-}
-
-/// A lease of a seat.
-struct Held {
-    token: Token,
-    suspect: Option<Suspect>,
-    /// How often it was leased before and came back.
-    attempt: u32,
-    /// Whether all of it was run: its commit has come, and could not be applied yet.
-    ended: bool,
-}
-
-/// The task of a blob that may be deadly.
-struct Suspect {
-    task: Vec<u8>,
-    /// How many workers it has killed.
-    crashes: u32,
-    /// What its worker calls it, from the moment on in which it begins with it.
-    name: Option<(String, Option<String>)>,
-}
-
-impl Held {
-    fn of(lease: &Lease) -> Self {
-        let blob = &lease.blob;
-        let task = blob.tasks.iter().next().and_then(Result::ok).filter(|_| blob.suspect);
-        let suspect =
-            |task: &[u8]| Suspect { task: task.to_vec(), crashes: blob.crashes, name: None };
-        Self { token: lease.token, suspect: task.map(suspect), attempt: blob.attempt, ended: false }
-    }
-
-    /// The lease that goes on when this one is committed: its task goes on running.
-    fn kept(self, keep: &Lease) -> Self {
-        let name = self.suspect.and_then(|suspect| suspect.name);
-        let mut kept = Self::of(keep);
-        if let Some(suspect) = &mut kept.suspect {
-            suspect.name = name;
-        }
-        kept
-    }
-
-    /// Whether it is a suspect that runs, and then nothing else does in its process. The worker says so
-    /// before it begins: one that was killed before that, by whomever, says nothing about the task.
-    fn is_running_suspect(&self) -> bool {
-        !self.ended && self.suspect.as_ref().is_some_and(|suspect| suspect.name.is_some())
-    }
+/// What a server has to know of the settings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Policy {
+    pub(crate) lease: Duration,
+    pub(crate) max_interruptions: u32,
 }
 
 /// Why a worker cannot be talked to any more.
@@ -166,7 +96,7 @@ impl From<WireError> for ServeError {
 }
 
 impl Server {
-    pub(crate) fn new(broker: Arc<dyn Broker>) -> Self {
+    pub(crate) fn new(broker: Arc<dyn Broker>, policy: Policy) -> Self {
         Self {
             broker,
             lines: Vec::new(),
@@ -174,9 +104,11 @@ impl Server {
             turn: None,
             leasing: true,
             reserve: 0,
-            killers: HashMap::new(),
+            obituaries: Obituaries::new(policy.max_interruptions),
+            policy,
             broken: None,
             ended: 0,
+            judged: 0,
         }
     }
 
@@ -187,68 +119,44 @@ impl Server {
         }
         let seats = (0..seats).map(|_| Seat::default()).collect();
         self.lines[line] =
-            Some(Line { seats, asked: false, out: Vec::new(), told: (false, false) });
+            Some(Line { seats, asked: false, out: Vec::new(), told: (false, false), dying: None });
     }
 
-    /// Closes the line to a worker that has died, or ended. What it had goes back. `killed` says that it
-    /// was killed, and nobody knows why.
-    pub(crate) fn close(
-        &mut self,
-        line: usize,
-        how: &str,
-        killed: bool,
-    ) -> Result<(), BrokerError> {
-        let Some(closed) = self.lines.get_mut(line).and_then(Option::take) else { return Ok(()) };
+    /// Closes the line to a worker that has died, or ended. What it had goes back.
+    pub(crate) fn close(&mut self, line: usize, death: &Death) -> Result<(), BrokerError> {
+        let Some(closed) = self.lines.get_mut(line).and_then(Option::take) else {
+            return Ok(());
+        };
         self.idle.retain(|place| place.line != line);
         self.turn.take_if(|(place, _)| place.line == line);
-        let leases = || closed.seats.iter().flat_map(|seat| &seat.leases);
-        let alone = leases().find(|lease| lease.is_running_suspect()).map(|lease| lease.token);
-        for seat in &closed.seats {
-            // A seat runs the first that has not ended; it has not even started those behind it.
-            let running = seat.leases.iter().find(|lease| !lease.ended);
-            let running = running.filter(|lease| lease.suspect.is_none()).map(|lease| lease.token);
-            let blamed = alone.or(running);
-            for lease in &seat.leases {
-                let why = match blamed == Some(lease.token) {
-                    false => Release::Shutdown,
-                    true if killed && lease.attempt < MOST_KILLS => Release::Killed,
-                    true => Release::Crashed,
-                };
-                if why == Release::Crashed {
-                    self.note_suspect(lease, line, how);
+        let tokens: Vec<Token> = closed.leases().map(|lease| lease.token).collect();
+        let gone = if tokens.is_empty() { Vec::new() } else { self.broker.renew(&tokens)? };
+        let verdicts = closed.verdicts(death.blame);
+        let how = closed.dying.as_ref().map_or(&death.how, |dying| &dying.why);
+        for (lease, why) in verdicts {
+            match why {
+                _ if gone.contains(&lease.token) => {
+                    self.obituaries.interrupted(lease, line, &lost(self.policy.lease));
+                    continue;
                 }
-                self.broker.release(lease.token, why)?;
+                Release::Crashed => {
+                    self.judged += 1;
+                    self.obituaries.crashed(lease, line, how);
+                }
+                Release::Interrupted => self.obituaries.interrupted(lease, line, how),
+                Release::Unstarted => {}
             }
-            for token in &seat.want {
-                self.broker.release(*token, Release::Shutdown)?;
-            }
+            self.broker.release(lease.token, why)?;
+        }
+        for token in closed.seats.iter().flat_map(|seat| &seat.want) {
+            self.broker.release(*token, Release::Unstarted)?;
         }
         Ok(())
     }
 
-    /// Remembers what a task is called that was alone when its worker died.
-    fn note_suspect(&mut self, lease: &Held, worker: usize, how: &str) {
-        let Some(Suspect { task, crashes, name }) = &lease.suspect else { return };
-        let (label, data) = name.clone().unwrap_or_default();
-        // Saturating: the count came from a worker.
-        let crashes = crashes.saturating_add(1);
-        let cause = Cause::text(format!("killed its worker {crashes} times: {how}"));
-        let failure = Failure::new(label, data, cause, worker);
-        let killer = self.killers.entry(task.clone()).or_insert_with(|| Killer {
-            task: task.clone(),
-            failure: failure.clone(),
-            dead: 0,
-        });
-        killer.failure = failure;
-        if crashes >= MOST_CRASHES {
-            killer.dead += 1;
-            log::error!("task died: {}", killer.failure);
-        }
-    }
-
-    /// The tasks that have killed workers.
+    /// The tasks that have lost workers.
     pub(crate) fn into_killers(self) -> Vec<Killer> {
-        self.killers.into_values().collect()
+        self.obituaries.into_killers()
     }
 
     /// Whether workers have nothing to do, or could be started.
@@ -270,6 +178,12 @@ impl Server {
     /// nothing: it may only give away what was not started.
     pub(crate) fn ended(&self) -> u64 {
         self.ended
+    }
+
+    /// How many leases were judged when their workers died: each of them brings a task closer to its end,
+    /// so there is an end to them.
+    pub(crate) fn judged(&self) -> u64 {
+        self.judged
     }
 
     /// Whether commits wait for that of another worker.
@@ -298,6 +212,11 @@ impl Server {
     pub(crate) fn finish(&mut self) {
         self.leasing = false;
         self.tell_all(&Down::Done);
+    }
+
+    /// Lets all workers say what they are doing.
+    pub(crate) fn ask_for_dumps(&mut self) {
+        self.tell_all(&Down::Dump);
     }
 
     fn tell_all(&mut self, down: &Down) {
@@ -331,6 +250,10 @@ impl Server {
                 self.seat(from, seat)?.posts.extend(blobs);
                 Ok(())
             }
+            Up::Writes { seat, writes } => {
+                self.seat(from, seat)?.writes.extend(writes);
+                Ok(())
+            }
             Up::Step { seat, commit, want } => {
                 let place = Place { line: from, seat };
                 if let Some(line) = self.lines.get_mut(from).and_then(Option::as_mut) {
@@ -346,6 +269,9 @@ impl Server {
                         let mut posts = std::mem::take(&mut mine.posts);
                         posts.append(&mut commit.posts);
                         commit.posts = posts;
+                        let mut writes = std::mem::take(&mut mine.writes);
+                        writes.append(&mut commit.writes);
+                        commit.writes = writes;
                         self.commit(place, commit)?;
                     }
                     None => self.wait(place),
@@ -386,9 +312,8 @@ impl Server {
             Up::Suspect { token, label, data } => {
                 let seats = self.lines[from].iter_mut().flat_map(|line| &mut line.seats);
                 let mut leases = seats.flat_map(|seat| &mut seat.leases);
-                let lease = leases.find(|lease| lease.token == token);
-                if let Some(suspect) = lease.and_then(|lease| lease.suspect.as_mut()) {
-                    suspect.name = Some((label, data));
+                if let Some(lease) = leases.find(|lease| lease.token == token) {
+                    lease.name(label, data);
                 }
                 Ok(())
             }
@@ -396,12 +321,16 @@ impl Server {
                 self.broken.get_or_insert(why);
                 Ok(())
             }
-            Up::Dying { why, .. } => {
-                log::warn!("worker process {from} is about to end: {why}");
+            Up::Dying { seat, why } => {
+                if let Some(line) = self.lines.get_mut(from).and_then(Option::as_mut) {
+                    line.dying.get_or_insert(Dying { seat, why });
+                }
                 Ok(())
             }
             Up::State(text) => {
-                log::warn!("worker process {from}: {text}");
+                dump::print(&format!(
+                    "prunner: worker process {from} says of its state:\n{text}\n"
+                ));
                 Ok(())
             }
         }
@@ -442,12 +371,13 @@ impl Server {
                 mine.commit = Some(commit);
                 return Ok(());
             }
-            Step::Conflict(conflict) => {
+            Step::Conflict(mut conflict) => {
                 self.turn = Some((place, Instant::now()));
+                bound(&mut conflict.entries);
                 Down::Conflict { seat, token, conflict }
             }
             Step::Lost => {
-                mine.leases.retain(|lease| lease.token != token);
+                self.lose(line, &[token]);
                 Down::Lost { seat, token }
             }
             Step::Leased(..) | Step::Empty(_) | Step::Done => {
@@ -500,8 +430,18 @@ impl Server {
     /// These leases of a worker are gone: it will drop what it has done of them without a word.
     fn lose(&mut self, line: usize, gone: &[Token]) {
         let Some(open) = self.lines.get_mut(line).and_then(Option::as_mut) else { return };
+        let how = lost(self.policy.lease);
         for seat in &mut open.seats {
-            seat.leases.retain(|lease| !gone.contains(&lease.token));
+            seat.leases.retain(|lease| {
+                let is_gone = gone.contains(&lease.token);
+                if is_gone {
+                    log::warn!(
+                        "worker process {line} has lost a lease, its tasks run elsewhere: {how}"
+                    );
+                    self.obituaries.interrupted(lease, line, &how);
+                }
+                !is_gone
+            });
         }
         for seat in 0..open.seats.len() as u16 {
             self.wait(Place { line, seat });
@@ -596,6 +536,19 @@ impl Server {
     }
 }
 
+/// Leaves out entries beyond what one frame should hold: what is left out is a conflict once more when the
+/// commit comes again.
+fn bound(entries: &mut Vec<Entry>) {
+    let mut size = 0;
+    let fits = |entry: &Entry| {
+        let before = size;
+        size += entry.key.len() + entry.value.as_ref().map_or(0, |value| value.bytes.0.len());
+        before < CONFLICT_FRAME
+    };
+    let fitting = entries.iter().map(fits).take_while(|fits| *fits).count();
+    entries.truncate(fitting);
+}
+
 /// Tells of tasks that have died. The workers themselves have no log.
 fn log_dead(dead: &[DeadLetter]) {
     for letter in dead {
@@ -606,19 +559,16 @@ fn log_dead(dead: &[DeadLetter]) {
     }
 }
 
-impl Line {
-    /// Fails if the frame is too long: a conflict over several values of the dict, each of which came
-    /// in a frame of its own, or a blob that filled one.
-    fn say(&mut self, down: &Down) -> Result<(), WireError> {
-        write_frame(down, &mut self.out)
-    }
-}
-
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("idle", &self.idle).finish_non_exhaustive()
+        f.debug_struct("Server")
+            .field("lines", &self.lines)
+            .field("idle", &self.idle)
+            .field("turn", &self.turn)
+            .field("leasing", &self.leasing)
+            .field("reserve", &self.reserve)
+            .field("ended", &self.ended)
+            .field("judged", &self.judged)
+            .finish_non_exhaustive()
     }
 }
-
-#[cfg(test)]
-mod tests;

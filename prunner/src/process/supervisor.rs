@@ -3,41 +3,46 @@
 use std::{
     fmt::Write as _,
     io::ErrorKind,
-    os::{fd::AsFd, unix::process::ExitStatusExt},
-    process::ExitStatus,
+    os::fd::AsFd,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::{
+    Setup,
     begin::Outside,
     child::{Stage, WorkerProcess},
     clock::{HeardClock, Ticker},
+    death::{Death, Kill},
+    dump::{self, Dumps},
+    fuse::Fuse,
     oom::OutOfMemory,
+    place::Place,
     poll::{Poll, Woken},
-    server::{Killer, ServeError, Server},
+    server::{Policy, ServeError, Server},
+    suspects::Killer,
     wire::{Up, Welcome},
 };
-use crate::{broker::Broker, engine::stop::Stop};
+use crate::{
+    broker::{Broker, Clock},
+    engine::stop::Stop,
+};
 
-/// How a worker is started and what it is told.
+/// How workers are started.
 pub(super) struct Plan {
-    pub(super) workers: usize,
-    pub(super) seats: u16,
+    pub(super) setup: Setup,
     /// The greeting and what follows it, for worker `n`.
     pub(super) first_words: Box<dyn Fn(usize) -> Vec<u8> + Send>,
-    pub(super) prefixed: bool,
-    pub(super) lease: Duration,
 }
 
-/// What the supervisor tells when no worker is left.
+/// What the supervisor returns when no worker is left.
 #[derive(Debug, Default)]
 pub(super) struct Ended {
     /// Why the run could not go on, if it could not.
     pub(super) failed: Option<Failed>,
     /// How many workers were started, not counting those that took the place of others.
     pub(super) started: usize,
-    /// Tasks that have killed workers.
+    /// Tasks that have lost workers.
     pub(super) killers: Vec<Killer>,
 }
 
@@ -49,11 +54,23 @@ pub(super) enum Failed {
     Workers(String),
 }
 
-/// A worker says hello within this time, or it never will.
-const PATIENCE: Duration = Duration::from_secs(10);
+impl Failed {
+    fn why(&self) -> &str {
+        match self {
+            Self::Dict(why) | Self::Workers(why) => why,
+        }
+    }
+}
 
-/// How long a worker takes to end when there is nothing left to do.
+/// How long a worker takes to end when there is nothing left to do, and how long running handlers get when
+/// the run has failed.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// The longest wait while workers are starting.
+const START_WAIT: Duration = Duration::from_millis(500);
+
+/// How often it is asked whether a worker has ended where the kernel does not say so by itself.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 pub(super) struct Supervisor {
     plan: Plan,
@@ -62,14 +79,15 @@ pub(super) struct Supervisor {
     outside: Arc<Outside>,
     stop: Arc<Stop>,
     woken: Woken,
+    /// The time of leases.
     clock: Arc<HeardClock>,
     ticker: Ticker,
+    /// The time of workers that start.
+    start_clock: HeardClock,
+    start_ticker: Ticker,
     out_of_memory: OutOfMemory,
     places: Vec<Place>,
-    /// How many workers have died one after the other while none of them all has got anything done.
-    deaths: u32,
-    /// What there was at the last death: tasks that have ended, and that have died with their workers.
-    progress: (u64, u64),
+    fuse: Fuse,
     failed: Option<Failed>,
     /// What a worker lacked that could not be started, and whether one alone was tried since.
     missing: Option<String>,
@@ -78,21 +96,18 @@ pub(super) struct Supervisor {
     renewed: Instant,
     /// Whether `begin` has posts that it is too early to publish.
     early: bool,
+    /// When its state is to be printed, if that is switched on.
+    dumps: Option<Dumps>,
+    /// Whether Ctrl-C was passed on to what handlers have started.
+    interrupted: bool,
 }
 
-/// The place of one worker process.
-#[derive(Default)]
-struct Place {
-    process: Option<WorkerProcess>,
-    /// How many workers were started here, not counting those that were unable to work.
-    started: u32,
-    given_up: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Going,
     Draining,
+    /// The run has failed; since when. Running handlers get a grace.
+    Failed(Instant),
     /// There is nothing left to do; since when.
     Over(Instant),
 }
@@ -106,8 +121,9 @@ impl Supervisor {
         woken: Woken,
         clock: Arc<HeardClock>,
     ) -> Self {
-        let places = (0..plan.workers).map(|_| Place::default()).collect();
-        let server = Server::new(Arc::clone(&broker));
+        let places = (0..plan.setup.workers).map(|_| Place::default()).collect();
+        let Setup { lease, max_interruptions, max_deaths, .. } = plan.setup;
+        let server = Server::new(Arc::clone(&broker), Policy { lease, max_interruptions });
         Self {
             plan,
             broker,
@@ -117,16 +133,19 @@ impl Supervisor {
             woken,
             clock,
             ticker: Ticker::new(),
+            start_clock: HeardClock::default(),
+            start_ticker: Ticker::new(),
             out_of_memory: OutOfMemory::new(),
             places,
-            deaths: 0,
-            progress: (0, 0),
+            fuse: Fuse::new(max_deaths),
             failed: None,
             missing: None,
             tried_alone: false,
             phase: Phase::Going,
             renewed: Instant::now(),
             early: false,
+            dumps: Dumps::from_environment(),
+            interrupted: false,
         }
     }
 
@@ -137,6 +156,7 @@ impl Supervisor {
             self.start_workers();
             self.poll(&mut poll);
             self.look_at_the_clock();
+            self.dump_if_due();
             self.serve();
         }
         let started = self.places.iter().filter(|place| place.started > 0).count();
@@ -147,9 +167,15 @@ impl Supervisor {
         self.phase != Phase::Going && self.places.iter().all(|place| place.process.is_none())
     }
 
+    /// The run cannot go on: `begin` does not wait any more, and workers are killed after a grace.
     fn fail(&mut self, failed: Failed) {
+        self.outside.fail(failed.why());
         self.failed.get_or_insert(failed);
         self.stop.drain();
+        if !matches!(self.phase, Phase::Failed(_)) {
+            self.phase = Phase::Failed(Instant::now());
+            self.server.drain();
+        }
     }
 
     /// Starts as many workers as there is work for.
@@ -159,7 +185,7 @@ impl Supervisor {
         }
         let queued = self.broker.watch(0, Duration::ZERO).map_or(0, |it| it.queued);
         let starting = self.places.iter().filter(|place| place.is_starting()).count();
-        let seats = usize::from(self.plan.seats);
+        let seats = usize::from(self.plan.setup.threads);
         let mut missing =
             queued.saturating_sub(self.server.idle_seats() + starting * seats).div_ceil(seats);
         for number in 0..self.places.len() {
@@ -179,8 +205,9 @@ impl Supervisor {
     /// Starts a worker; false if there is none to be had.
     fn start_worker(&mut self, number: usize) -> bool {
         let place = &mut self.places[number];
-        match WorkerProcess::start((self.plan.first_words)(number), self.plan.prefixed) {
-            Ok(process) => {
+        match WorkerProcess::start((self.plan.first_words)(number), self.plan.setup.prefixed) {
+            Ok(mut process) => {
+                (process.started, process.heard) = (self.start_clock.now(), self.clock.now());
                 log::debug!("worker process {number} starts, pid {}", process.pid());
                 place.process = Some(process);
                 place.started += 1;
@@ -225,43 +252,66 @@ impl Supervisor {
     fn poll(&mut self, poll: &mut Poll) {
         poll.clear();
         poll.add(self.woken.fd(), false);
-        for place in &self.places {
-            let Some(process) = &place.process else { continue };
+        for process in self.processes() {
             poll.add(process.socket.as_fd(), process.is_sending());
+            if let Some(pidfd) = process.pidfd() {
+                poll.add(pidfd, false);
+            }
             for pipe in &process.pipes {
                 poll.add(pipe.fd(), false);
             }
         }
         if let Err(error) = poll.wait(self.until_due()) {
-            self.fail(Failed::Workers(format!("cannot wait for the worker processes: {error}")));
+            let text = format!("cannot wait for the worker processes: {error}");
+            self.fail(Failed::Workers(text));
+            return self.bury_all();
         }
         if poll.is_ready(0) {
             self.woken.clear();
         }
         let mut at = 1;
+        let mut is_next_ready = || {
+            at += 1;
+            poll.is_ready(at - 1)
+        };
         for number in 0..self.places.len() {
             let Some(process) = &mut self.places[number].process else { continue };
-            let socket = poll.is_ready(at);
-            at += 1;
-            let prefix = format!("[{number}] ");
-            process.pipes.retain_mut(|pipe| {
-                at += 1;
-                !poll.is_ready(at - 1) || pipe.pass_on(&prefix)
-            });
-            if socket {
+            let has_news = is_next_ready();
+            let has_ended = match process.pidfd() {
+                Some(_) => is_next_ready(),
+                None => process.has_ended(),
+            };
+            let prefix = prefix(number);
+            process.pipes.retain_mut(|pipe| !is_next_ready() || pipe.pass_on(&prefix));
+            if has_ended {
+                // What it has left behind writes no more: there is an end to what has come.
+                process.kill_all();
+            }
+            if has_news || has_ended {
                 self.listen(number);
+            }
+            if has_ended {
+                self.bury(number);
             }
         }
     }
 
     /// The time until something has to be done although nothing has happened.
     fn until_due(&self) -> Duration {
-        match self.phase {
+        let due = match self.phase {
             _ if self.early || self.server.is_in_turn() => Duration::from_millis(1),
-            Phase::Over(_) => Duration::from_millis(50),
-            _ if self.places.iter().any(Place::is_starting) => Duration::from_millis(500),
-            _ => self.plan.lease / 3,
-        }
+            Phase::Over(_) | Phase::Failed(_) => Duration::from_millis(50),
+            _ if self.places.iter().any(Place::is_starting) => START_WAIT,
+            _ => Duration::MAX,
+        };
+        let due = due.min(self.plan.setup.lease / 4);
+        let asks = self.processes().any(|process| process.pidfd().is_none());
+        let most = match &self.dumps {
+            _ if asks => ASK_AGAIN,
+            Some(_) => Dumps::EVERY,
+            None => return due,
+        };
+        due.min(most)
     }
 
     /// Takes in what a worker says, to the last word if it has died.
@@ -270,18 +320,21 @@ impl Supervisor {
             let Some(process) = &mut self.places[number].process else { return };
             match process.inbox.read_from(&mut &process.socket) {
                 Ok(0) => break true,
-                Ok(_) => process.heard = Instant::now(),
+                Ok(_) => process.heard = self.clock.now(),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(_) => break true,
             }
             if let Err(why) = self.understand(number) {
                 log::error!("worker process {number}: {why}; it is killed");
-                return self.bury(number, true);
+                if let Some(process) = &mut self.places[number].process {
+                    process.kill(Kill::Nonsense(why.to_string()));
+                }
+                break true;
             }
         };
         if ended {
-            self.bury(number, false);
+            self.bury(number);
         }
     }
 
@@ -299,10 +352,13 @@ impl Supervisor {
                     None => return Ok(()),
                     Some(Up::Ready) => {
                         process.stage = Stage::Ready;
-                        self.server.open(number, self.plan.seats);
+                        self.server.open(number, self.plan.setup.threads);
                     }
                     Some(Up::Refused(why)) => return self.refused(why),
-                    Some(Up::Unable(why)) => {
+                    Some(Up::Unable(mut why)) => {
+                        if let Some(bytes) = self.plan.setup.limits.memory {
+                            why += &format!(" (under max_memory({bytes}))");
+                        }
                         let place = &mut self.places[number];
                         place.started = place.started.saturating_sub(1);
                         if self.phase == Phase::Going {
@@ -331,100 +387,132 @@ impl Supervisor {
         Ok(())
     }
 
-    /// A worker has ended, or must, because of what it said.
-    fn bury(&mut self, number: usize, must: bool) {
-        let Some(process) = self.places[number].process.take() else { return };
-        let (stage, pid, killed) = (process.stage, process.pid(), process.killed);
+    /// Kills and buries all workers, without waiting for anything else.
+    fn bury_all(&mut self) {
+        for number in 0..self.places.len() {
+            let Some(process) = &mut self.places[number].process else { continue };
+            process.kill(Kill::Over);
+            self.listen(number);
+            self.bury(number);
+        }
+    }
+
+    /// Buries a worker that has ended, or must end.
+    fn bury(&mut self, number: usize) {
+        let Some(mut process) = self.places[number].process.take() else { return };
+        let (stage, pid, killed) = (process.stage, process.pid(), process.killed.take());
         let (status, pipes) = process.end();
-        let prefix = format!("[{number}] ");
         for mut pipe in pipes {
-            pipe.pass_on(&prefix);
+            pipe.pass_on(&prefix(number));
         }
-        let exited = status.as_ref().is_ok_and(|status| status.code().is_some());
-        let sigkill = status.as_ref().is_ok_and(|it| it.signal() == Some(libc::SIGKILL));
-        let from_outside = sigkill && !must && !killed && !self.out_of_memory.has_struck();
-        let how = status.map_or_else(|error| error.to_string(), how);
-        let closed = self.server.close(number, &how, from_outside);
-        // One that is given up already has said why it ends.
-        if self.phase != Phase::Going || self.failed.is_some() || self.places[number].given_up {
-            log::debug!("worker process {number} (pid {pid}) has ended: {how}");
-            return;
-        }
-        if let Err(error) = closed {
+        let death = match &killed {
+            Some(kill) => Death::by(kill),
+            None => Death::of(status, &mut self.out_of_memory, &self.plan.setup.limits),
+        };
+        if let Err(error) = self.server.close(number, &death) {
             return self.fail(Failed::Workers(error.to_string()));
         }
-        let young = stage != Stage::Ready;
-        if young && (exited || killed) {
-            return self.give_up(number, &how, killed);
+        // One that is given up already has said why it ends.
+        if self.phase != Phase::Going || self.places[number].given_up {
+            log::debug!("worker process {number} (pid {pid}) has ended: {}", death.how);
+            return;
         }
-        // One that was killed while it started is like any other: that says nothing about the next.
-        let when = if young { " before it said hello" } else { "" };
+        if stage != Stage::Ready && death.is_final() {
+            return self.give_up(number, &death);
+        }
+        let when = if stage == Stage::Ready { "" } else { " before it was ready" };
         log::warn!(
-            "worker process {number} (pid {pid}) has died{when}: {how}; another takes its place"
+            "worker process {number} (pid {pid}) has died{when}: {}; another takes its place",
+            death.how
         );
+        self.count_death(&death.how);
+    }
+
+    /// Gives up the run if workers die and nothing else happens.
+    fn count_death(&mut self, how: &str) {
         let crashed = self.broker.watch(0, Duration::ZERO).map_or(0, |it| it.crashed);
-        let progress = (self.server.ended(), crashed);
-        self.deaths = if progress == self.progress { self.deaths + 1 } else { 1 };
-        self.progress = progress;
-        let most = 30.max(5 * self.plan.workers as u32);
-        if self.deaths > most {
+        let progress = [self.server.ended(), self.server.judged(), crashed];
+        if let Err(deaths) = self.fuse.death(progress) {
             let text = format!(
-                "{} worker processes have died one after the other without finishing anything, the last \
-                 one so: {how}",
-                self.deaths
+                "{deaths} worker processes have died one after the other without finishing anything, the \
+                 last one so: {how}; Runner::max_deaths sets how many may"
             );
             self.fail(Failed::Workers(text));
         }
     }
 
-    /// A worker has ended by itself before it said hello, or never said it: the next one would, too.
-    fn give_up(&mut self, number: usize, how: &str, killed: bool) {
-        let mut text = format!("worker process {number} ended before it said hello: {how}");
-        if killed {
-            let _ = write!(text, ", after {} s", PATIENCE.as_secs());
-        }
-        let place = &mut self.places[number];
-        place.given_up = true;
-        text += "; main must call prunner::worker_entry::<R>() before anything else, R being the type of \
-                 the runner";
+    /// Gives up a worker that has ended by itself before it was ready, or was not in time: the next one
+    /// would be no better.
+    fn give_up(&mut self, number: usize, death: &Death) {
+        let text = format!("worker process {number} {}", death.before_ready(&self.plan.setup));
+        self.places[number].given_up = true;
         log::warn!("{text}");
         if self.places.iter().all(Place::is_lost) {
             self.fail(Failed::Workers(text));
         }
     }
 
-    /// What time brings: leases to be renewed, workers that say nothing, workers that do not end.
+    /// Does what is due: leases are renewed, and workers are killed that say nothing or do not end.
     fn look_at_the_clock(&mut self) {
-        // Twice the longest wait: a thread that is ready may have to wait for a CPU.
-        self.ticker.tick(&self.clock, 2 * self.plan.lease / 3);
+        let Setup { lease, start_timeout, .. } = self.plan.setup;
+        // More than it waits at most, and so little that one pause and the time between two renewals are
+        // less than a lease.
+        self.ticker.tick(&self.clock, lease / 3);
+        self.start_ticker.tick(&self.start_clock, 2 * START_WAIT);
         let now = Instant::now();
-        if now - self.renewed >= self.plan.lease / 3 {
+        if now - self.renewed >= lease / 4 {
             self.renewed = now;
             self.outside.renew();
         }
+        let is_due = match self.phase {
+            Phase::Over(since) | Phase::Failed(since) => now - since > GRACE,
+            Phase::Going | Phase::Draining => false,
+        };
         for number in 0..self.places.len() {
             let holds = self.server.holds_leases(number);
             let Some(process) = &mut self.places[number].process else { continue };
-            let silent = now - process.heard;
-            let late = process.stage != Stage::Ready && now - process.started > PATIENCE;
-            let stuck = process.stage == Stage::Ready && holds && silent > 2 * self.plan.lease;
-            let lingers = matches!(self.phase, Phase::Over(since) if now - since > GRACE);
-            if !process.killed && (late || stuck || lingers) {
-                if stuck {
-                    let seconds = silent.as_secs_f64();
-                    log::warn!(
-                        "worker process {number} has said nothing for {seconds:.1} s: it is killed"
-                    );
+            let silent = self.clock.now().saturating_sub(process.heard);
+            let starts = self.start_clock.now().saturating_sub(process.started);
+            let kill = match process.stage {
+                _ if is_due => Kill::Over,
+                Stage::Ready if holds && silent > lease.saturating_mul(2) => Kill::Silent(silent),
+                Stage::Greeted | Stage::Welcomed if starts > start_timeout => {
+                    Kill::Late(start_timeout)
                 }
-                process.kill();
-            }
+                _ => continue,
+            };
+            process.kill(kill);
         }
+    }
+
+    /// Prints what the run is doing, and lets workers say what they are.
+    fn dump_if_due(&mut self) {
+        let ended = self.server.ended();
+        if !self.dumps.as_mut().is_some_and(|dumps| dumps.is_due(ended)) {
+            return;
+        }
+        let mut text = format!(
+            "prunner: the state of the run\n{:?}, failed: {:?}, missing: {:?}, early: {}\n{:#?}\n{:#?}\n{}\n",
+            self.phase,
+            self.failed,
+            self.missing,
+            self.early,
+            self.outside,
+            self.server,
+            self.broker.describe()
+        );
+        let now = self.clock.now();
+        for (number, place) in self.places.iter().enumerate() {
+            let _ = writeln!(text, "worker process {number}: {}", place.describe(now));
+        }
+        dump::print(&text);
+        self.server.ask_for_dumps();
     }
 
     /// Serves those who wait, tells what has changed, sends.
     fn serve(&mut self) {
         let expected = self.places.iter().filter(|place| place.is_expected()).count();
-        self.server.set_reserve(expected * usize::from(self.plan.seats));
+        self.server.set_reserve(expected * usize::from(self.plan.setup.threads));
         let done = match self.server.pump() {
             Ok(done) => done,
             Err(error) => {
@@ -446,23 +534,27 @@ impl Supervisor {
         if self.phase != Phase::Going {
             self.dismiss_the_unready();
         }
+        if self.stop.is_interrupted() && !self.interrupted {
+            self.interrupted = true;
+            self.processes().for_each(WorkerProcess::interrupt);
+        }
         self.early = self.outside.set_hungry(self.server.is_hungry());
+        self.send();
+    }
+
+    fn send(&mut self) {
         for number in 0..self.places.len() {
-            let (Some(process), Some(out)) =
-                (&mut self.places[number].process, self.server.outbox(number))
-            else {
-                continue;
+            let Some(process) = &mut self.places[number].process else { continue };
+            // If it is gone, its end says so next time.
+            let _ = match self.server.outbox(number) {
+                Some(out) => process.send(out),
+                None => process.send(&mut Vec::new()),
             };
-            // If it is gone, its end of the socket says so next time.
-            let _ = process.send(out);
         }
-        for number in 0..self.places.len() {
-            let greeted =
-                self.places[number].process.as_mut().filter(|it| it.stage != Stage::Ready);
-            if let Some(process) = greeted {
-                let _ = process.send(&mut Vec::new());
-            }
-        }
+    }
+
+    fn processes(&self) -> impl Iterator<Item = &WorkerProcess> {
+        self.places.iter().filter_map(|place| place.process.as_ref())
     }
 
     /// Workers that are only just starting are not needed any more.
@@ -470,38 +562,15 @@ impl Supervisor {
         for place in &mut self.places {
             if let Some(process) = &mut place.process
                 && process.stage != Stage::Ready
-                && !process.killed
+                && process.killed.is_none()
             {
-                process.kill();
+                process.kill(Kill::Over);
             }
         }
     }
 }
 
-impl Place {
-    fn is_starting(&self) -> bool {
-        self.process.as_ref().is_some_and(|process| process.stage != Stage::Ready)
-    }
-
-    /// Whether it has no worker and gets none.
-    fn is_lost(&self) -> bool {
-        self.given_up && self.process.is_none()
-    }
-
-    /// Whether its worker is starting, or could be started.
-    fn is_expected(&self) -> bool {
-        self.is_starting() || (self.process.is_none() && !self.given_up)
-    }
-}
-
-/// How a process has ended: its exit code, or the signal by name.
-fn how(status: ExitStatus) -> String {
-    let name = match status.signal() {
-        Some(libc::SIGABRT) => "SIGABRT: it aborted, or ran out of memory",
-        Some(libc::SIGKILL) => "SIGKILL: somebody killed it, perhaps the kernel for want of memory",
-        Some(libc::SIGSEGV) => "SIGSEGV: a bad memory access, or the stack overflowed",
-        Some(libc::SIGXCPU) => "SIGXCPU: it used more CPU time than it may",
-        _ => return status.to_string(),
-    };
-    name.to_string()
+/// What is before each line that worker `number` prints.
+fn prefix(number: usize) -> String {
+    format!("[{number}] ")
 }

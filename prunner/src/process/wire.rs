@@ -12,7 +12,7 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    broker::{Blob, Commit, Conflict, Lease, Lock, Read as Reading, Release, Token},
+    broker::{Blob, Commit, Conflict, Lease, Lock, Read as Reading, Release, Token, Write},
     codec::{self, Bytes, CodecError},
     engine::queue::Order,
 };
@@ -69,7 +69,7 @@ pub(crate) struct Hello {
 }
 
 /// What a worker may use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Limits {
     /// Memory of a worker process, in bytes.
     pub(crate) memory: Option<u64>,
@@ -77,6 +77,17 @@ pub(crate) struct Limits {
     pub(crate) cpu: Option<Duration>,
     /// How long one handler may run.
     pub(crate) task: Option<Duration>,
+    /// How large a task may be, a value that is merged, and one of the dict, in bytes.
+    pub(crate) payload: u64,
+}
+
+/// The largest [`payload`](Limits::payload) that can be set: a frame holds more.
+pub(crate) const MOST_PAYLOAD: u64 = 192 << 20;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { memory: None, cpu: None, task: None, payload: 64 << 20 }
+    }
 }
 
 /// From a worker process to its parent. A seat is one of its threads.
@@ -111,6 +122,8 @@ pub(crate) enum Up {
     Dying { seat: Option<u16>, why: String },
     /// What it is doing: the answer to [`Dump`](Down::Dump).
     State(String),
+    /// Writes that belong to the next commit of this seat: all together may be larger than a frame.
+    Writes { seat: u16, writes: Vec<Write> },
 }
 
 /// From the parent to a worker process.
@@ -242,7 +255,7 @@ impl From<WireError> for io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::{Encoded, LabelCount, Tasks, Timing, Write};
+    use crate::broker::{Encoded, LabelCount, Tasks, Timing};
 
     const PAGE: &str = include_str!("../../../docs/wire-format.md");
 
@@ -299,7 +312,12 @@ mod tests {
             all_seats: 4,
             order: Order::Lifo,
             lease: Duration::from_secs(30),
-            limits: Limits { memory, cpu: None, task: Some(Duration::from_secs(5)) },
+            limits: Limits {
+                memory,
+                cpu: None,
+                task: Some(Duration::from_secs(5)),
+                payload: 64 << 20,
+            },
         };
         check("hello", hello);
     }
@@ -370,6 +388,20 @@ mod tests {
         assert_eq!(inbox(&bytes).next::<Up>(), Err(WireError::Long(MOST_FRAME + 1)));
         let most = inbox(&(MOST_FRAME as u32).to_le_bytes()).next::<Up>();
         assert_eq!(most, Ok(None), "as long as a frame may be");
+    }
+
+    /// What was written must be readable by the other side, which refuses more.
+    #[test]
+    fn a_frame_is_written_up_to_its_limit_and_not_beyond() {
+        const PIECE: usize = 1 << 20;
+        let piece = "a".repeat(PIECE);
+        // One byte too many: the number of pieces takes some.
+        let pieces = vec![&*piece; MOST_FRAME / PIECE];
+        let mut bytes = written(&Up::Ready);
+        let error = write_frame(&pieces, &mut bytes).expect_err("it is too long");
+        assert!(matches!(error, WireError::Long(length) if length > MOST_FRAME), "{error}");
+        assert_eq!(bytes, written(&Up::Ready), "the frame before it stays");
+        write_frame(&&pieces[1..], &mut bytes).expect("it is as long as a frame may be");
     }
 
     #[test]

@@ -13,6 +13,27 @@ use crate::{
 /// Everything about a run that is over: the ledger, counts and times by label, failures, the dict.
 ///
 /// `Display` prints it for a terminal.
+///
+/// ```
+/// use prunner::{Key, MessageLoop, Runner, Sum, merge, post_task};
+///
+/// const SUM: Key<Sum<u64>> = Key::new("sum");
+///
+/// fn add(n: u64) {
+///     merge(SUM, Sum(n));
+/// }
+///
+/// let begin = || (1..=10).for_each(|n| post_task(add, n));
+/// let report = Runner::new(MessageLoop::new(begin, || ())).workers(2).start()?;
+/// assert_eq!(report.ledger().finished, 10);
+/// assert_eq!(report.labels().len(), 1);
+/// assert_eq!(report.label("no such task").map(|label| label.finished()), None);
+/// assert!(report.failures().is_empty() && report.workers_started() <= report.workers());
+/// assert_eq!(report.dict().get(SUM), Some(Sum(55)));
+/// println!("{report}\nafter {:?}", report.elapsed());
+/// assert_eq!(report.into_dict().remove(SUM), Some(Sum(55)));
+/// # Ok::<(), prunner::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Report {
     ledger: Ledger,
@@ -25,6 +46,17 @@ pub struct Report {
 }
 
 /// What happened to the tasks of a run: `posted = finished + dead + left`, always.
+///
+/// ```
+/// use prunner::{MessageLoop, Runner, post_task};
+///
+/// let begin = || (0..4).for_each(|n: u32| post_task(|n| assert_ne!(n, 2), n));
+/// let run = Runner::new(MessageLoop::new(begin, || ())).tolerate_dead(true);
+/// let ledger = run.start()?.ledger();
+/// assert_eq!((ledger.posted, ledger.finished, ledger.dead, ledger.left), (4, 3, 1, 0));
+/// assert_eq!(ledger.to_string(), "posted 4 = finished 3 + dead 1");
+/// # Ok::<(), prunner::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Ledger {
@@ -50,6 +82,22 @@ impl fmt::Display for Ledger {
 }
 
 /// The tasks of one label.
+///
+/// ```
+/// use prunner::{MessageLoop, Runner, post_task};
+///
+/// fn work(n: u64) {
+///     std::hint::black_box((0..n).sum::<u64>());
+/// }
+///
+/// let begin = || (0..100).for_each(|n| post_task(work, n));
+/// let report = Runner::new(MessageLoop::new(begin, || ())).start()?;
+/// let [work] = report.labels() else { panic!("there is one label") };
+/// assert_eq!((work.finished(), work.dead()), (100, 0));
+/// println!("{}: {:?} on average", work.label(), work.mean());
+/// println!("the longest of {}: {:?}", work.measured(), work.quantile(1.0));
+/// # Ok::<(), prunner::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct LabelReport {
     label: String,

@@ -4,7 +4,7 @@
 //! a run must come to is found by plain loops over the seed, without prunner.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     fs::{self, File, OpenOptions},
     io::Write,
     ops::Range,
@@ -12,6 +12,8 @@ use std::{
     path::PathBuf,
     process::ExitCode,
     str::FromStr,
+    sync::OnceLock,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -19,7 +21,11 @@ use prunner::{
     Context, Dict, Error, Key, Labeled, Merge, Order, ParallelTaskRunner, Priority, Report, Runner,
     TaskResult,
 };
-use prunner_tests::{log_lines::print_warnings, random::Random};
+use prunner_tests::{
+    log_lines::print_warnings,
+    logbook::{Deed, Entry, Logbook},
+    random::Random,
+};
 use serde::{Deserialize, Serialize};
 
 /// The updates that were merged.
@@ -87,6 +93,10 @@ struct Target {
     fault: Option<Fault>,
     /// A directory for the faults.
     scratch: PathBuf,
+    /// How long a few tasks take, in milliseconds.
+    long: u64,
+    /// Where handlers note what they do, if they do.
+    log: Option<PathBuf>,
 }
 
 #[derive(Debug, Labeled, Serialize, Deserialize)]
@@ -99,6 +109,21 @@ enum Step {
     Node { seed: u64, height: u64 },
 }
 
+impl Step {
+    /// A number that no other task of the run has.
+    fn id(&self) -> u64 {
+        let (kind, number) = match *self {
+            Step::Init(_) => (1, 0),
+            Step::AddOne(number) => (2, number),
+            Step::Double(number) => (3, number),
+            Step::SumUp { number, twin } => (4 + u64::from(twin), number),
+            Step::Fail(number) => (6, number),
+            Step::Node { seed, height } => (7 + height, seed),
+        };
+        Random::new(number ^ Random::new(kind).draw()).draw()
+    }
+}
+
 /// What a run must come to.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Truth {
@@ -106,6 +131,16 @@ struct Truth {
     dead: u64,
     merged: Updates,
     locked: Updates,
+    /// All tasks, and whether they change the dict.
+    tasks: HashMap<u64, bool>,
+}
+
+impl Truth {
+    fn add(&mut self, step: &Step) {
+        let changes = matches!(step, Step::SumUp { .. } | Step::Node { .. });
+        let other = self.tasks.insert(step.id(), changes);
+        assert_eq!(other, None, "two tasks have one number: {step:?}");
+    }
 }
 
 impl Target {
@@ -116,6 +151,7 @@ impl Target {
             while let Some((seed, height)) = open.pop() {
                 let (value, children) = plan(seed, height);
                 truth.finished += 1;
+                truth.add(&Step::Node { seed, height });
                 truth.locked.merge(Updates::one(value));
                 open.extend(children);
             }
@@ -123,9 +159,15 @@ impl Target {
         }
         for number in 0..self.size {
             truth.finished += 4;
-            truth.dead += u64::from(self.fails(number));
-            for _ in 0..2 {
+            truth.add(&Step::AddOne(number));
+            truth.add(&Step::Double(number + 1));
+            if self.fails(number) {
+                truth.dead += 1;
+                truth.add(&Step::Fail(number));
+            }
+            for twin in [false, true] {
                 let number = number + 1;
+                truth.add(&Step::SumUp { number, twin });
                 let updates =
                     if self.locks(number) { &mut truth.locked } else { &mut truth.merged };
                 updates.merge(Updates::one(number));
@@ -133,7 +175,29 @@ impl Target {
         }
         // The one that posts half of the numbers.
         truth.finished += 1;
+        truth.add(&Step::Init(0..0));
         truth
+    }
+
+    /// Takes its time if it is one of the few that do. A pause of the process adds to it: it is no work.
+    fn dawdle(&self, step: &Step) {
+        let dawdles = match *step {
+            Step::SumUp { number, twin } => !twin && (number == self.size / 2 || number == 7),
+            Step::Node { seed, .. } => seed == Random::new(self.seed).draw(),
+            _ => false,
+        };
+        if dawdles {
+            (0..self.long / 5).for_each(|_| thread::sleep(Duration::from_millis(5)));
+        }
+    }
+
+    /// Notes what is done for a task.
+    fn note(&self, deed: Deed, step: &Step) {
+        static LOG: OnceLock<Logbook> = OnceLock::new();
+        if let Some(path) = &self.log {
+            let open = || Logbook::open(path).expect("the logbook can be opened");
+            LOG.get_or_init(open).note(deed, step.id());
+        }
     }
 
     /// Seeds and heights of the trees' roots.
@@ -222,6 +286,20 @@ impl ParallelTaskRunner for Target {
     }
 
     fn run(&self, step: &Step, cx: &mut Context<'_, Step>) -> TaskResult {
+        self.note(Deed::Start, step);
+        let result = self.handle(step, cx);
+        self.note(Deed::Return, step);
+        result
+    }
+
+    fn end(&self, _: &Dict) -> TaskResult {
+        println!("end");
+        Ok(())
+    }
+}
+
+impl Target {
+    fn handle(&self, step: &Step, cx: &mut Context<'_, Step>) -> TaskResult {
         match *step {
             Step::Init(ref numbers) => cx.post_all(numbers.clone().map(Step::AddOne)),
             Step::AddOne(number) => {
@@ -242,7 +320,9 @@ impl ParallelTaskRunner for Target {
             Step::SumUp { number, twin } => {
                 if self.counts(number, twin)? {
                     self.update(number, cx);
+                    self.note(Deed::Effect, step);
                 }
+                self.dawdle(step);
                 work(self.seed ^ (number << 1) ^ u64::from(twin));
             }
             Step::Fail(number) => {
@@ -254,6 +334,7 @@ impl ParallelTaskRunner for Target {
                 }
                 work(number);
                 if number.is_multiple_of(3) {
+                    self.note(Deed::Return, step);
                     // Without the message that a panic prints.
                     resume_unwind(Box::new("it panics as planned"));
                 }
@@ -263,14 +344,11 @@ impl ParallelTaskRunner for Target {
                 let (value, children) = plan(seed, height);
                 cx.post_all(children.into_iter().map(|(seed, height)| Step::Node { seed, height }));
                 work(seed);
+                self.dawdle(step);
                 self.update(value, cx);
+                self.note(Deed::Effect, step);
             }
         }
-        Ok(())
-    }
-
-    fn end(&self, _: &Dict) -> TaskResult {
-        println!("end");
         Ok(())
     }
 }
@@ -295,7 +373,24 @@ fn judge(target: &Target, truth: &Truth, report: &Report) -> Result<(), String> 
     check("failures that are told", truth.dead, distinct.len() as u64)?;
     check("failures", dead.len(), distinct.len())?;
     let strange = dead.iter().find(|(label, _)| *label != "Fail");
-    check("a task that must not die", None, strange)
+    check("a task that must not die", None, strange)?;
+    judge_log(target, truth)
+}
+
+/// What is wrong with what handlers have noted: a handler may start again, but each task has returned.
+fn judge_log(target: &Target, truth: &Truth) -> Result<(), String> {
+    let Some(path) = &target.log else { return Ok(()) };
+    let log = Logbook::read(path).map_err(|error| format!("the logbook: {error}"))?;
+    check("tasks in the logbook", truth.tasks.len(), log.len())?;
+    for (task, changes) in &truth.tasks {
+        let entry = log.get(task).copied().unwrap_or_default();
+        let Entry { starts, effects, returns } = entry;
+        let at_least = u64::from(*changes);
+        if returns < 1 || starts < returns || effects < at_least || effects > starts {
+            return Err(format!("the logbook says of a task: {entry:?}"));
+        }
+    }
+    Ok(())
 }
 
 fn check<T: PartialEq + std::fmt::Debug>(what: &str, expected: T, got: T) -> Result<(), String> {
@@ -336,6 +431,8 @@ fn target() -> Target {
         seed: flag("--seed").unwrap_or(1),
         fault: fault(),
         scratch: flag("--scratch").unwrap_or_default(),
+        long: flag("--long").unwrap_or(0),
+        log: flag("--log"),
     }
 }
 

@@ -2,11 +2,16 @@
 //!
 //! Arguments: the scene, where its handlers meet the test, and what else the scene wants.
 
-use std::{fs::File, io, process::ExitCode, time::SystemTime};
+use std::{
+    fs::File,
+    io,
+    process::ExitCode,
+    time::{Duration, SystemTime},
+};
 
 use prunner::{Error, MessageLoop, Report, Runner};
 use prunner_tests::{
-    deeds::{Deed, Deeds, Program, SUM},
+    deeds::{Deed, Deeds, Program, SUM, Then},
     limits::{allow_no_more_processes_than, leave_memory_for, lower},
     log_lines::print_warnings,
     meeting::Invitation,
@@ -22,6 +27,11 @@ fn main() -> ExitCode {
         "no entry" => {}
         "no run" if is_worker => return ExitCode::SUCCESS,
         "no run" => {}
+        "slow start" if is_worker => {
+            Invitation::to(&arguments[1]).meet("a worker");
+            prunner::worker_entry::<Program>();
+        }
+        "crashes at start" if is_worker => std::process::abort(),
         "other entry" => prunner::worker_entry::<MessageLoop>(),
         "no threads" if is_worker => {
             // All workers, or the one that makes the file.
@@ -42,11 +52,22 @@ fn main() -> ExitCode {
         "no threads" => play.meet(2, 2),
         "meet" => play.meet(number(2) as usize, number(3)),
         "few files" => few_files(number(2)).and_then(|()| play.add(10)),
+        "few files that meet" => few_files(number(2)).and_then(|()| play.meet(10, 100)),
         "few processes" => few_processes(number(2)).and_then(|()| play.add(10)),
         "print" => play.print(false),
         "print with prefix" => play.print(true),
         "start" => play.run(1, [Deed::Start("threads".into())], |it| it),
         "start at socket" => play.run(1, [Deed::StartAtSocket("threads".into())], |it| it),
+        "children" => {
+            let run = || Deed::Run(arguments[2].clone(), Then::Wait);
+            play.run(2, [run(), run()], |it| it.ctrlc(true))
+        }
+        "slow start" => {
+            play.run(1, [Deed::Add(1)], |it| it.start_timeout(Duration::from_millis(number(2))))
+        }
+        "crashes at start" => play.add(2),
+        "little memory" => play.run(2, [Deed::Add(1)], |it| it.max_memory(4096)),
+        "poll fails" => play.poll_fails(),
         "threads" => on_threads(),
         "rebuilt" => play.rebuilt(),
         _ => panic!("what is {scene}?"),
@@ -95,6 +116,19 @@ impl Scene {
 
     fn print(&self, prefix: bool) -> Result<Report, Error> {
         self.run(2, [Deed::Print(20_000), Deed::Print(20_000)], |it| it.prefix_output(prefix))
+    }
+
+    /// While two handlers run the limit of open files becomes lower than what the run waits for.
+    fn poll_fails(&self) -> Result<Report, Error> {
+        let invitation = self.invitation.clone();
+        let program = Program::new(Deeds::at(&self.invitation), move |cx| {
+            cx.post_all([Deed::Meet(1), Deed::Meet(2)]);
+            cx.flush();
+            invitation.meet("begin");
+            lower(libc::RLIMIT_NOFILE, 2)?;
+            Ok(())
+        });
+        Runner::new(program).workers(2).processes().start()
     }
 
     /// The program is written anew after the run has begun.

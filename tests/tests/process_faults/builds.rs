@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use prunner_tests::gate::PATIENCE;
+use prunner_tests::{gate::PATIENCE, scratch::Scratch};
 
 use super::{Family, SCENES, alone, assert_none_left};
 
@@ -33,11 +33,12 @@ fn answer(words: &[u8]) -> (Vec<u8>, Output) {
     let (mut ours, theirs) = UnixStream::pair().expect("a pair of sockets");
     ours.set_read_timeout(Some(PATIENCE)).expect("it is a socket");
     let theirs = File::from(OwnedFd::from(theirs));
+    let mark = format!("builds-{}", std::process::id());
     let name = theirs.metadata().expect("it is open").ino().to_string();
     let worker = Command::new(SCENES)
         .args(["meet", ""])
         .env("PRUNNER_WORKER", name)
-        .env(super::MARK, "builds")
+        .env(super::MARK, &mark)
         .stdin(theirs)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -48,7 +49,7 @@ fn answer(words: &[u8]) -> (Vec<u8>, Output) {
     let mut answer = Vec::new();
     ours.read_to_end(&mut answer).expect("it ends in time");
     let output = worker.wait_with_output().expect("it is our child");
-    assert_none_left("builds", Duration::ZERO);
+    assert_none_left(&mark, Duration::ZERO);
     (answer, output)
 }
 
@@ -111,10 +112,10 @@ fn a_worker_that_is_not_greeted_ends() {
 #[test]
 fn a_parent_whose_worker_refuses_names_both() {
     let _alone = alone();
-    let copy = std::env::temp_dir().join(format!("prunner-{}-copy", std::process::id()));
+    let scratch = Scratch::new();
+    let copy = scratch.path().join("copy");
     fs::copy(SCENES, &copy).expect("there is room");
     let ended = Family::of(Command::new(&copy).args(["rebuilt", ""])).end();
-    let _ = fs::remove_file(&copy);
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
     let error = ended.output.lines().rfind(|it| it.starts_with("error: ")).unwrap_or_default();
     assert!(error.contains("a worker process refuses to work: "), "{ended:?}");

@@ -1,13 +1,17 @@
 //! Worker processes that die, stall, loop or cannot be had: nothing is lost, nothing is doubled, nobody
 //! is left.
 
+mod blame;
+mod broken;
 mod builds;
+mod children;
 mod kills;
 mod limits;
 mod orphans;
 mod output;
 mod shortage;
 mod signals;
+mod starts;
 
 use std::{
     process::Command,
@@ -26,10 +30,19 @@ use prunner_tests::{
     meeting::{Guest, Invitation, Meeting},
     offspring,
     process::{Ended, Process},
+    travelling::Travelling,
     watchdog::Watchdog,
 };
 
-prunner::worker_test!(Program);
+prunner_tests::watched!();
+
+prunner::worker_test!(
+    Program,
+    Travelling<broken::Spoils>,
+    Travelling<broken::Leaks>,
+    Travelling<broken::Holds>,
+    Travelling<blame::Aborts>,
+);
 
 /// While this lives, all children of this process are those of one test.
 fn alone() -> MutexGuard<'static, ()> {

@@ -1,13 +1,13 @@
 //! Ctrl-C: the first drains the run, the second ends the program; workers never see it.
 
-use std::{process::Command, time::Duration};
+use std::{os::unix::process::ExitStatusExt, process::Command, time::Duration};
 
 use prunner_tests::{
     meeting::{Guest, Meeting},
     process::Ended,
 };
 
-use super::{Family, Host, SCENES, alone, assert_none_left};
+use super::{Family, Host, SCENES, alone, assert_none_left, signal};
 
 /// What the engine says when it has noticed Ctrl-C.
 const NOTICED: &str = "WARN: interrupted";
@@ -58,8 +58,40 @@ fn the_second_ends_the_program_and_its_workers() {
     process.wait_for_line(NOTICED);
     process.interrupt();
     assert_eq!(process.end().status.code(), Some(130));
-    assert_none_left(&mark, Duration::from_secs(2));
+    assert_none_left(&mark, Duration::from_secs(20));
     drop(guests);
+}
+
+/// Only if it was asked for: a library does not take a signal uninvited.
+#[test]
+fn a_run_tells_what_it_is_doing() {
+    let _alone = alone();
+    let meeting = Meeting::new();
+    let invitation = meeting.invitation();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "exec \"$0\" \"$@\" 2>&1", SCENES, "meet", invitation.address(), "2", "2"]);
+    let mut family = Family::of(shell.env("PRUNNER_DUMP", "0"));
+    let guests = [meeting.next(), meeting.next()];
+    signal(family.process.pid(), libc::SIGQUIT);
+    family.process.wait_for_line("prunner: the state of the run");
+    for part in ["begin {", "Server {", "Watched {", "leases: {", "worker process 0: pid "] {
+        family.process.wait_for_line(part);
+    }
+    guests.into_iter().for_each(Guest::let_go);
+    assert_eq!(family.end().status.code(), Some(0));
+}
+
+#[test]
+fn a_run_that_was_not_asked_to_leaves_the_signal_alone() {
+    let _alone = alone();
+    let meeting = Meeting::new();
+    let Family { process, mark } =
+        Family::start("meet", &[meeting.invitation().address(), "1", "1"]);
+    let guest = meeting.next();
+    signal(process.pid(), libc::SIGQUIT);
+    assert_eq!(process.end().status.signal(), Some(libc::SIGQUIT));
+    assert_none_left(&mark, Duration::from_secs(2));
+    drop(guest);
 }
 
 /// A job that a script starts in the background inherits that SIGINT is ignored. Who asks for Ctrl-C

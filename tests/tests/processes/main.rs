@@ -1,11 +1,13 @@
 //! The same programs on worker processes: what holds on threads holds there.
 
+mod destructors;
 mod dict;
 mod failures;
 mod hooks;
 mod loops;
 mod nested;
 mod order;
+mod payload;
 mod report;
 mod settings;
 mod travel;
@@ -18,7 +20,10 @@ use prunner_tests::{
     watchdog::Watchdog,
 };
 
+prunner_tests::watched!();
+
 prunner::worker_test!(
+    Travelling<destructors::Drops>,
     Travelling<dict::AllKinds>,
     Travelling<dict::Both>,
     Travelling<dict::Chain>,
@@ -38,6 +43,8 @@ prunner::worker_test!(
     Travelling<order::Layers>,
     Travelling<order::Posts>,
     Travelling<order::Ranks>,
+    Travelling<payload::Carries>,
+    Travelling<payload::Weighs>,
     Travelling<report::Steps>,
     Travelling<report::Works>,
     Travelling<report::Together>,

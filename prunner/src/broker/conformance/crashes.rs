@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::{
-    broker::{DeadLetter, MOST_CRASHES},
+    broker::{DeadLetter, MOST_CRASHES, MOST_INTERRUPTIONS},
     codec,
 };
 
@@ -33,29 +33,78 @@ pub fn crashed_tasks_come_back_one_by_one(make: Make<'_>) {
     assert_eq!(singles, expected, "tasks that have killed a worker come back one by one");
     assert_eq!(
         run.outcome(),
-        Outcome { returned: 1, ..Outcome::default() },
+        Outcome { left: 3, returned: 1, ..Outcome::default() },
         "a crash counts nothing but itself"
     );
 }
 
-/// A blob whose worker was killed for reasons of its own comes back as it was, one more attempt.
+/// A blob whose worker was killed for reasons of its own comes back as it was, one more attempt and one
+/// more interruption.
 ///
 /// # Panics
 ///
 /// When the broker breaks this rule.
-pub fn killed_workers_charge_nobody(make: Make<'_>) {
+pub fn interruptions_charge_no_task(make: Make<'_>) {
     let suspect = Blob { suspect: true, crashes: MOST_CRASHES - 1, ..blob(&[b"a"]) };
-    for whole in [blob(&[b"a", b"b"]), suspect] {
+    let several = (blob(&[b"a", b"b"]), MOST_INTERRUPTIONS / 2);
+    for (whole, most) in [several, (suspect, MOST_INTERRUPTIONS)] {
         let run = Run::new(make, [whole.clone()]);
-        for attempt in 0..20 {
+        for interruptions in 0..most {
             let lease = run.take();
-            let expected = Blob { attempt, ..whole.clone() };
-            assert_eq!(lease.blob, expected, "who kills a worker says nothing about its tasks");
-            run.release(lease.token, Release::Killed);
+            let expected = Blob { attempt: interruptions, interruptions, ..whole.clone() };
+            assert_eq!(lease.blob, expected, "an interruption says nothing about its tasks");
+            run.release(lease.token, Release::Interrupted);
             assert_eq!(run.commit(&rich(lease.token)), Step::Lost, "a released lease is gone");
         }
-        let expected = Outcome { returned: 20, ..Outcome::default() };
-        assert_eq!(run.outcome(), expected, "a killed worker counts nothing but itself");
+        let left = whole.tasks.len() as u64;
+        let expected = Outcome { left, returned: u64::from(most), ..Outcome::default() };
+        assert_eq!(run.outcome(), expected, "an interruption counts nothing but itself");
+    }
+}
+
+/// There is an end to interruptions: half of them are for a blob, and then its tasks come back one by
+/// one; a single task that has used up all is dead. A lease that expires is an interruption.
+///
+/// # Panics
+///
+/// When the broker breaks this rule.
+pub fn interruptions_have_an_end(make: Make<'_>) {
+    for expires in [false, true] {
+        let run = Run::new(make, [blob(&[b"a", b"b"])]);
+        let interrupt = |lease: &Lease| match expires {
+            true => run.expire(),
+            false => run.release(lease.token, Release::Interrupted),
+        };
+        let half = MOST_INTERRUPTIONS / 2;
+        (0..half).for_each(|_| interrupt(&run.take()));
+        let whole = run.take();
+        let expected = Blob { attempt: half, interruptions: half, ..blob(&[b"a", b"b"]) };
+        assert_eq!(whole.blob, expected, "an interrupted blob comes back whole at first");
+        interrupt(&whole);
+        let mut singles = take_all(&run);
+        singles.sort_by_key(|lease| tasks(&lease.blob));
+        let expected = [b"a", b"b"].map(|task| Blob {
+            attempt: half + 1,
+            interruptions: half + 1,
+            ..blob(&[task])
+        });
+        let blobs: Vec<_> = singles.iter().map(|lease| lease.blob.clone()).collect();
+        assert_eq!(blobs, expected, "half of the interruptions are for a blob as a whole");
+        assert_eq!(run.commit(&Commit::new(singles[1].token)), Step::Empty(0));
+        let mut unlucky = singles.swap_remove(0);
+        for _ in half + 1..MOST_INTERRUPTIONS {
+            interrupt(&unlucky);
+            unlucky = run.take();
+        }
+        interrupt(&unlucky);
+        let interruptions = MOST_INTERRUPTIONS + 1;
+        let task = Bytes(b"a".to_vec());
+        let dead = vec![DeadLetter { task, interruptions, ..DeadLetter::default() }];
+        let returned = u64::from(interruptions);
+        let expected = Outcome { crashed: 1, dead, returned, ..Outcome::default() };
+        assert_eq!(run.outcome(), expected, "a task that is interrupted for ever is dead");
+        assert!(run.look().done, "the end is seen when the last task dies");
+        assert_eq!(run.ask(), Step::Done, "the run ends without the task that died");
     }
 }
 
@@ -93,7 +142,7 @@ pub fn poison_dies_alone(make: Make<'_>) {
         "the neighbours of a poisonous task finish once"
     );
     assert_eq!(kills, 1 + MOST_CRASHES, "a task dies at its third crash as a suspect");
-    let dead = vec![DeadLetter { task: Bytes(b"poison".to_vec()), report: Bytes::default() }];
+    let dead = vec![DeadLetter { task: Bytes(b"poison".to_vec()), ..DeadLetter::default() }];
     assert_eq!(
         run.outcome(),
         Outcome {
@@ -108,25 +157,28 @@ pub fn poison_dies_alone(make: Make<'_>) {
     assert_eq!(run.ask(), Step::Done, "the run ends without the task that died");
 }
 
-/// A lease that expires counts as a crash, and what dies of it may end the run.
+/// A lease that expires was interrupted: its worker was lost, and its tasks are no suspects.
 ///
 /// # Panics
 ///
 /// When the broker breaks this rule.
-pub fn expiry_is_a_crash(make: Make<'_>) {
-    let run = Run::new(make, [blob(&[b"a"])]);
-    for attempt in 0..=MOST_CRASHES {
-        let lease = run.take();
-        let crashes = attempt.saturating_sub(1);
-        let blob = Blob { attempt, suspect: attempt > 0, crashes, ..blob(&[b"a"]) };
-        assert_eq!(lease.blob, blob, "a suspect has crashed once more when its lease expires");
-        run.expire();
+pub fn expiry_is_an_interruption(make: Make<'_>) {
+    let suspect = Blob { suspect: true, crashes: MOST_CRASHES - 1, ..blob(&[b"a"]) };
+    for whole in [blob(&[b"a", b"b"]), suspect] {
+        let run = Run::new(make, [whole.clone()]);
+        for interruptions in 0..MOST_INTERRUPTIONS / 2 {
+            let expected = Blob { attempt: interruptions, interruptions, ..whole.clone() };
+            assert_eq!(run.take().blob, expected, "a lease that expires charges no task");
+            run.expire();
+        }
+        let outcome = run.outcome();
+        let returned = u64::from(MOST_INTERRUPTIONS / 2);
+        assert_eq!(
+            (outcome.crashed, outcome.returned),
+            (0, returned),
+            "expired leases are counted"
+        );
     }
-    let outcome = run.outcome();
-    assert_eq!(outcome.crashed, 1, "a task dies with its third lease that expires as a suspect");
-    assert_eq!(outcome.returned, 4, "leases that expired are counted");
-    assert!(run.look().done, "the end is seen when the last task dies");
-    assert_eq!(run.ask(), Step::Done, "the run ends without the task that died");
 }
 
 /// Tasks that cannot be told apart die at the first crash, as one letter; the broker lives.
@@ -168,7 +220,7 @@ pub fn malformed_tasks_die_whole(make: Make<'_>) {
 ///
 /// When the broker breaks this rule.
 pub fn leases_without_tasks_vanish(make: Make<'_>) {
-    let released = [Release::Crashed, Release::Shutdown, Release::Killed].map(Some);
+    let released = [Release::Crashed, Release::Unstarted, Release::Interrupted].map(Some);
     for why in released.into_iter().chain([None]) {
         let run = Run::new(make, [Blob::default()]);
         let lease = run.take();
@@ -179,7 +231,7 @@ pub fn leases_without_tasks_vanish(make: Make<'_>) {
             None => run.expire(),
         }
         assert_eq!(run.ask(), Step::Done, "a lease without tasks does not come back");
-        let returned = u64::from(why != Some(Release::Shutdown));
+        let returned = u64::from(why != Some(Release::Unstarted));
         assert_eq!(run.outcome().returned, returned, "leases that came back are counted");
     }
     let run = Run::new(make, [blob(&[b"a"])]);

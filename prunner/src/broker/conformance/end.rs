@@ -72,6 +72,29 @@ pub fn a_commit_takes_its_own_posts(make: Make<'_>) {
     assert_eq!(step, Step::Done, "a commit that posts nothing ends the run");
 }
 
+/// What has not ended is counted where it is, queued or leased, whatever workers claim to have posted.
+///
+/// # Panics
+///
+/// When the broker breaks this rule.
+pub fn what_is_left_is_counted(make: Make<'_>) {
+    let run = Run::new(make, [blob(&[b"a", b"b"]), blob(&[b"c"]), blob(&[b"d"])]);
+    assert_eq!(run.outcome().left, 4, "queued tasks are left");
+    let mut leases: Vec<_> = (0..3).map(|_| run.take()).collect();
+    leases.sort_by_key(|lease| tasks(&lease.blob));
+    assert_eq!(run.outcome().left, 4, "leased tasks are left");
+    let keep = Some(Lease { token: Token::random(), blob: blob(&[b"b"]) });
+    let posts = vec![blob(&[b"e", b"f", b"g"])];
+    let labels = vec![count("a", 1, 0)];
+    run.commit(&Commit { keep, posts, posted: 90, labels, ..Commit::new(leases[0].token) });
+    assert_eq!(run.outcome().left, 6, "what is left is counted, not computed");
+    run.release(leases[1].token, Release::Unstarted);
+    run.release(leases[2].token, Release::Crashed);
+    assert_eq!(run.outcome().left, 6, "what has come back is left");
+    run.commit(&Commit::new(run.take().token));
+    assert!(run.outcome().left < 6, "what has ended is not left");
+}
+
 /// How many tasks come of a task of `depth`, itself included.
 fn tree(depth: u8) -> u64 {
     1 + children(depth).map(|child| tree(child[0])).sum::<u64>()
@@ -182,7 +205,7 @@ pub fn waiting_workers_are_counted(make: Make<'_>) {
     assert_eq!(run.step(None, &[]), Step::Empty(2), "who wants nothing does not wait");
     assert_eq!(run.step(None, &[third]), Step::Empty(3), "everyone that asks in vain waits");
     assert_eq!(run.look().waiting, 3, "who watches sees who waits");
-    run.release(third, Release::Shutdown);
+    run.release(third, Release::Unstarted);
     assert_eq!(run.look().waiting, 2, "who gives up does not wait");
 
     let next = Token::random();
@@ -218,7 +241,7 @@ pub fn who_watches_is_woken(make: Make<'_>) {
     type Change<'a> = (&'a str, &'a dyn Fn());
     let changes: [Change<'_>; 8] = [
         ("a worker that waits", &|| _ = run.step(None, &[waits])),
-        ("a worker that gives up", &|| run.release(waits, Release::Shutdown)),
+        ("a worker that gives up", &|| run.release(waits, Release::Unstarted)),
         ("a lock that is taken", &|| _ = run.lock(first)),
         ("a lock that is asked for", &|| _ = run.lock(second)),
         ("a lock that is no longer asked for", &|| _ = run.commit(&stops_asking)),

@@ -45,7 +45,7 @@ pub fn the_lock_is_held_until_the_commit(make: Make<'_>) {
 /// When the broker breaks this rule.
 pub fn the_lock_is_freed_with_its_lease(make: Make<'_>) {
     let released: fn(&Run, Token, Token) = |run, gone, _| run.release(gone, Release::Crashed);
-    let shut_down: fn(&Run, Token, Token) = |run, gone, _| run.release(gone, Release::Shutdown);
+    let shut_down: fn(&Run, Token, Token) = |run, gone, _| run.release(gone, Release::Unstarted);
     let expired: fn(&Run, Token, Token) = |run, _, stays| {
         for _ in 0..4 {
             run.age();
@@ -162,7 +162,7 @@ pub fn gone_leases_neither_lock_nor_read(make: Make<'_>) {
     let run = Run::new(make, vec![blob(&[b"a"]); 3]);
     let [committed, released, expired] = [(); 3].map(|()| run.take().token);
     run.commit(&Commit::new(committed));
-    run.release(released, Release::Shutdown);
+    run.release(released, Release::Unstarted);
     run.expire();
     for token in [committed, released, expired, Token::random()] {
         assert_eq!(run.lock(token), Lock::Lost, "a lease that is gone is not given the lock");

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::broker::{DeadLetter, MOST_CRASHES};
+use crate::broker::{DeadLetter, MOST_CRASHES, MOST_INTERRUPTIONS};
 
 /// A run as it should be. Times are in fifths of a lease.
 #[derive(Default)]
@@ -193,14 +193,9 @@ impl Model {
         let blob = self.end(at);
         match why {
             Release::Crashed => self.crash(&blob),
-            Release::Shutdown if blob.tasks.is_empty() => {}
-            Release::Shutdown => self.queued.push(blob),
-            Release::Killed => {
-                self.outcome.returned += 1;
-                if !blob.tasks.is_empty() {
-                    self.queued.push(Blob { attempt: blob.attempt + 1, ..blob });
-                }
-            }
+            Release::Interrupted => self.interrupt(&blob),
+            Release::Unstarted if blob.tasks.is_empty() => {}
+            Release::Unstarted => self.queued.push(blob),
         }
     }
 
@@ -210,7 +205,8 @@ impl Model {
             let crashes = if blob.suspect { blob.crashes + 1 } else { blob.crashes };
             if blob.suspect && crashes >= MOST_CRASHES {
                 self.outcome.crashed += 1;
-                self.outcome.dead.push(DeadLetter { task: Bytes(task), report: Bytes::default() });
+                let letter = DeadLetter { task: Bytes(task), ..DeadLetter::default() };
+                self.outcome.dead.push(letter);
             } else {
                 self.queued.push(Blob {
                     priority: blob.priority,
@@ -218,7 +214,35 @@ impl Model {
                     suspect: true,
                     crashes,
                     tasks: Tasks::one(&task),
+                    ..*blob
                 });
+            }
+        }
+    }
+
+    fn interrupt(&mut self, blob: &Blob) {
+        self.outcome.returned += 1;
+        let (attempt, interruptions) = (blob.attempt + 1, blob.interruptions + 1);
+        let tasks = tasks(blob);
+        let allowed = if tasks.len() == 1 { MOST_INTERRUPTIONS } else { MOST_INTERRUPTIONS / 2 };
+        match &tasks[..] {
+            [] => {}
+            _ if interruptions <= allowed => {
+                self.queued.push(Blob { attempt, interruptions, ..blob.clone() });
+            }
+            [task] => {
+                self.outcome.crashed += 1;
+                let task = Bytes(task.clone());
+                self.outcome.dead.push(DeadLetter { task, interruptions, ..DeadLetter::default() });
+            }
+            several => {
+                let single = |task: &Vec<u8>| Blob {
+                    attempt,
+                    interruptions,
+                    tasks: Tasks::one(task),
+                    ..*blob
+                };
+                self.queued.extend(several.iter().map(single));
             }
         }
     }
@@ -227,7 +251,7 @@ impl Model {
         self.now += fifths;
         while let Some(at) = self.out.iter().position(|out| out.ends <= self.now) {
             let blob = self.end(at);
-            self.crash(&blob);
+            self.interrupt(&blob);
         }
     }
 
@@ -249,7 +273,9 @@ impl Model {
     /// The outcome, with the dead in no order: who dies together dies in any.
     pub(super) fn outcome(&self) -> Outcome {
         let entries = self.dict.values().filter(|entry| entry.value.is_some()).cloned().collect();
-        let mut outcome = Outcome { entries, ..self.outcome.clone() };
+        let blobs = self.queued.iter().chain(self.out.iter().map(|out| &out.lease.blob));
+        let left = blobs.map(|blob| blob.tasks.len() as u64).sum();
+        let mut outcome = Outcome { entries, left, ..self.outcome.clone() };
         outcome.labels.sort_by(|one, other| one.label.cmp(&other.label));
         sort_dead(&mut outcome);
         outcome

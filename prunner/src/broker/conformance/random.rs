@@ -73,8 +73,8 @@ struct Contents {
 fn call() -> impl Strategy<Value = Call> {
     let why = prop_oneof![
         3 => Just(Release::Crashed),
-        1 => Just(Release::Shutdown),
-        1 => Just(Release::Killed),
+        1 => Just(Release::Unstarted),
+        1 => Just(Release::Interrupted),
     ];
     prop_oneof![
         5 => (1..4usize, any::<bool>()).prop_map(|(tokens, again)| Call::Ask { tokens, again }),
@@ -215,7 +215,7 @@ impl Pair {
             }
             Call::Withdraw => {
                 for token in self.asked.clone() {
-                    self.release(token, Release::Shutdown);
+                    self.release(token, Release::Unstarted);
                 }
                 Ok(())
             }
@@ -249,7 +249,7 @@ impl Pair {
         }
         for _ in 0..has.dead {
             let report = Bytes(b"why".to_vec());
-            commit.dead.push(DeadLetter { task: Bytes(self.task()), report });
+            commit.dead.push(DeadLetter { task: Bytes(self.task()), report, interruptions: 0 });
         }
         if has.keep {
             let blob = self.blob(Priority::Normal, 2);

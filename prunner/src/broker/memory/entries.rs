@@ -1,6 +1,9 @@
 //! The dict and its lock.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::{
+    collections::{BTreeMap, HashSet, VecDeque},
+    fmt,
+};
 
 use crate::broker::{Conflict, Encoded, Entry, Lock, Token, Write};
 
@@ -20,6 +23,17 @@ pub(super) struct Entries {
 struct Versioned {
     version: u64,
     value: Option<Encoded>,
+}
+
+/// The lock, for [`describe`](crate::broker::Broker::describe).
+impl fmt::Debug for Entries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lock")
+            .field("holder", &self.holder)
+            .field("waiters", &self.waiters)
+            .field("pinned", &self.pinned)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Entries {

@@ -1,6 +1,6 @@
 //! The leases that are out, and how long they last.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, fmt, time::Duration};
 
 use crate::broker::{Blob, Token};
 
@@ -25,6 +25,15 @@ struct Held {
     number: u64,
 }
 
+/// Each with the time that it lasts, for [`describe`](crate::broker::Broker::describe).
+impl fmt::Debug for Leases {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lasts = |held: &Held| held.expires.saturating_sub(self.now);
+        let held = self.held.iter().map(|(token, held)| (token, (&held.blob, lasts(held))));
+        f.debug_map().entries(held).finish()
+    }
+}
+
 impl Leases {
     pub(super) fn new(lasts: Duration) -> Self {
         Self { held: HashMap::new(), lasts, now: Duration::ZERO, earliest: Duration::MAX, taken: 0 }
@@ -40,6 +49,11 @@ impl Leases {
 
     pub(super) fn blob(&self, token: Token) -> Option<&Blob> {
         self.held.get(&token).map(|held| &held.blob)
+    }
+
+    /// The blobs of all leases, in no order.
+    pub(super) fn blobs(&self) -> impl Iterator<Item = &Blob> {
+        self.held.values().map(|held| &held.blob)
     }
 
     pub(super) fn next_expiry(&self) -> Duration {

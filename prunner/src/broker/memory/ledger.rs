@@ -42,7 +42,7 @@ impl Ledger {
         add(&mut self.returned, 1);
     }
 
-    /// Counts tasks that have killed their workers and of which nothing else is known.
+    /// Counts tasks that died because their workers did, or were lost, and of which nothing else is known.
     pub(super) fn count_crashed(&mut self, tasks: usize, letter: &DeadLetter) {
         add(&mut self.crashed, tasks as u64);
         self.keep(letter);
@@ -58,7 +58,7 @@ impl Ledger {
         }
     }
 
-    /// The outcome, but for the dict.
+    /// The outcome, but for the dict and what is left.
     pub(super) fn outcome(&self) -> Outcome {
         Outcome {
             posted: self.posted,
@@ -66,6 +66,7 @@ impl Ledger {
             crashed: self.crashed,
             dead: self.dead.clone(),
             entries: Vec::new(),
+            left: 0,
             returned: self.returned,
         }
     }

@@ -22,12 +22,48 @@ use super::{
 use crate::Order;
 
 /// A clock that never goes back.
+///
+/// One for tests, which only they set:
+///
+/// ```
+/// use std::sync::{Arc, Mutex};
+/// use std::time::Duration;
+///
+/// use prunner::Order;
+/// use prunner::broker::{Blob, Broker, Clock, MemoryBroker, Step, Tasks, Token};
+///
+/// #[derive(Default)]
+/// struct TestClock(Mutex<Duration>);
+///
+/// impl Clock for TestClock {
+///     fn now(&self) -> Duration {
+///         *self.0.lock().unwrap()
+///     }
+/// }
+///
+/// let clock = Arc::new(TestClock::default());
+/// let first = Blob { tasks: Tasks::one(b"a task"), ..Blob::default() };
+/// let broker = MemoryBroker::new(Duration::from_secs(30), Order::Lifo, vec![first]);
+/// let broker = broker.with_clock(clock.clone());
+/// let token = Token::random();
+/// assert!(matches!(broker.step(None, &[token])?, Step::Leased(..)));
+/// *clock.0.lock().unwrap() += Duration::from_secs(31);
+/// assert_eq!(broker.renew(&[token])?, [token], "the lease is gone");
+/// # Ok::<_, prunner::broker::BrokerError>(())
+/// ```
 pub trait Clock: Send + Sync {
     /// The time since some fixed moment.
     fn now(&self) -> Duration;
 }
 
 /// The machine's monotonic clock.
+///
+/// ```
+/// use prunner::broker::{Clock, Monotonic};
+///
+/// let before = Monotonic.now();
+/// assert!(Monotonic.now() >= before);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Monotonic;
 
@@ -41,17 +77,21 @@ impl Clock for Monotonic {
 /// A broker that keeps everything in memory, behind one lock.
 ///
 /// Within a priority blobs are leased in its [`Order`]: newest first, or oldest first. What comes back
-/// from a [shutdown](Release::Shutdown) is the next to be leased; what comes back from a crash waits
-/// behind all others of its priority, so that a task that kills its workers holds up nobody.
+/// [unstarted](Release::Unstarted) or [interrupted](Release::Interrupted) is the next to be leased. What
+/// comes back from a crash waits behind all others of its priority, so that a task that kills its workers
+/// holds up no other; such suspects are judged one after the other: one that has crashed again is the
+/// next of them.
 ///
 /// ```
-/// use std::time::Duration;
+/// use std::{sync::Arc, time::Duration};
 ///
 /// use prunner::Order;
-/// use prunner::broker::{Blob, Broker, Commit, MemoryBroker, Step, Tasks, Token};
+/// use prunner::broker::{Blob, Broker, Commit, MemoryBroker, Monotonic, Step, Tasks, Token};
 ///
 /// let blob = Blob { tasks: Tasks::one(b"a task"), ..Blob::default() };
 /// let broker = MemoryBroker::new(Duration::from_secs(30), Order::Lifo, vec![blob.clone()]);
+/// // The clock that it has in any case.
+/// let broker = broker.with_clock(Arc::new(Monotonic)).with_max_interruptions(20);
 /// let token = Token::random();
 /// let Step::Leased(leases, 0) = broker.step(None, &[token])? else { panic!("there is a blob") };
 /// assert_eq!(leases[0].blob, blob);
@@ -78,6 +118,15 @@ impl MemoryBroker {
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Lets a task be [interrupted](Release::Interrupted) so often;
+    /// [`MOST_INTERRUPTIONS`](super::MOST_INTERRUPTIONS) otherwise.
+    /// `u32::MAX` is no limit.
+    #[must_use]
+    pub fn with_max_interruptions(self, most: u32) -> Self {
+        self.state.lock().allow_interruptions(most);
         self
     }
 
@@ -140,6 +189,10 @@ impl Broker for MemoryBroker {
 
     fn outcome(&self) -> Result<Outcome, BrokerError> {
         Ok(self.act(|state| state.outcome()))
+    }
+
+    fn describe(&self) -> String {
+        self.state.lock().describe()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The blobs that nobody holds.
+//! The blobs that are not leased.
 
 use std::collections::VecDeque;
 
@@ -7,9 +7,19 @@ use crate::{Order, broker::Blob};
 /// Blobs to be leased, those of a higher priority first.
 pub(super) struct Queue {
     order: Order,
-    /// One for each priority, highest first; the newest blob is at the back.
-    lanes: [VecDeque<Blob>; 3],
+    /// One for each priority, highest first.
+    lanes: [Lane; 3],
     len: usize,
+}
+
+/// The blobs of one priority.
+#[derive(Default)]
+struct Lane {
+    /// The newest is at the back.
+    blobs: VecDeque<Blob>,
+    /// Those that may be deadly wait behind all others. The first is the next: it is judged before
+    /// another one is tried, so that what workers die of is found one by one.
+    suspects: VecDeque<Blob>,
 }
 
 impl Queue {
@@ -21,39 +31,47 @@ impl Queue {
         self.len
     }
 
+    /// The blobs, in no order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Blob> {
+        self.lanes.iter().flat_map(|lane| lane.blobs.iter().chain(&lane.suspects))
+    }
+
     pub(super) fn push(&mut self, blob: Blob) {
-        self.lane(&blob).push_back(blob);
+        let lane = self.lane(&blob);
+        if blob.suspect { &mut lane.suspects } else { &mut lane.blobs }.push_back(blob);
         self.len += 1;
     }
 
-    /// Makes `blob` the next one of its priority.
+    /// Makes `blob` the next one of its priority, or of the suspects of its priority.
     pub(super) fn push_next(&mut self, blob: Blob) {
-        match self.order {
-            Order::Lifo => self.lane(&blob).push_back(blob),
-            Order::Fifo => self.lane(&blob).push_front(blob),
-        }
-        self.len += 1;
-    }
-
-    /// Makes `blob` the last one of its priority.
-    pub(super) fn push_last(&mut self, blob: Blob) {
-        match self.order {
-            Order::Lifo => self.lane(&blob).push_front(blob),
-            Order::Fifo => self.lane(&blob).push_back(blob),
+        let order = self.order;
+        let lane = self.lane(&blob);
+        match order {
+            _ if blob.suspect => lane.suspects.push_front(blob),
+            Order::Lifo => lane.blobs.push_back(blob),
+            Order::Fifo => lane.blobs.push_front(blob),
         }
         self.len += 1;
     }
 
     pub(super) fn pop(&mut self) -> Option<Blob> {
-        let lane = self.lanes.iter_mut().find(|lane| !lane.is_empty())?;
+        let order = self.order;
+        let blob = self.lanes.iter_mut().find_map(|lane| lane.pop(order))?;
         self.len -= 1;
-        match self.order {
-            Order::Lifo => lane.pop_back(),
-            Order::Fifo => lane.pop_front(),
-        }
+        Some(blob)
     }
 
-    fn lane(&mut self, blob: &Blob) -> &mut VecDeque<Blob> {
+    fn lane(&mut self, blob: &Blob) -> &mut Lane {
         &mut self.lanes[blob.priority as usize]
+    }
+}
+
+impl Lane {
+    fn pop(&mut self, order: Order) -> Option<Blob> {
+        let blob = match order {
+            Order::Lifo => self.blobs.pop_back(),
+            Order::Fifo => self.blobs.pop_front(),
+        };
+        blob.or_else(|| self.suspects.pop_front())
     }
 }

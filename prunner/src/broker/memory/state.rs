@@ -6,8 +6,8 @@ use super::{entries::Entries, leases::Leases, ledger::Ledger, queue::Queue};
 use crate::{
     Bytes, Order,
     broker::{
-        Blob, BrokerError, Commit, DeadLetter, Lease, Lock, MOST_CRASHES, Malformed, Outcome, Read,
-        Release, Step, Tasks, Token, Watched,
+        Blob, BrokerError, Commit, DeadLetter, Lease, Lock, MOST_CRASHES, MOST_INTERRUPTIONS,
+        Malformed, Outcome, Read, Release, Step, Tasks, Token, Watched,
     },
 };
 
@@ -19,6 +19,7 @@ pub(super) struct State {
     waiting: HashSet<Token>,
     dict: Entries,
     ledger: Ledger,
+    most_interruptions: u32,
     /// How often `shown` has changed; starts at 1, since who has seen nothing says 0.
     changes: u64,
     shown: Shown,
@@ -52,15 +53,21 @@ impl State {
             waiting: HashSet::new(),
             dict: Entries::default(),
             ledger: Ledger::default(),
+            most_interruptions: MOST_INTERRUPTIONS,
             changes: 1,
             shown,
         }
     }
 
+    pub(super) fn allow_interruptions(&mut self, most: u32) {
+        self.most_interruptions = most;
+    }
+
     /// Tells the time: leases that are over by it come back.
     pub(super) fn pass_to(&mut self, now: Duration) {
-        for token in self.leases.pass_to(now) {
-            self.end(token, Some(Release::Crashed));
+        // What comes back last is the next: that of the lease that was taken first.
+        for token in self.leases.pass_to(now).into_iter().rev() {
+            self.end(token, Some(Release::Interrupted));
         }
     }
 
@@ -169,43 +176,69 @@ impl State {
         self.dict.unlock(token);
         match why {
             None => {}
-            Some(Release::Shutdown) if blob.tasks.is_empty() => {}
-            Some(Release::Shutdown) => self.queue.push_next(blob),
-            Some(Release::Killed) => {
+            Some(Release::Unstarted) if blob.tasks.is_empty() => {}
+            Some(Release::Unstarted) => self.queue.push_next(blob),
+            Some(Release::Interrupted) => {
                 self.ledger.count_returned();
-                if !blob.tasks.is_empty() {
-                    let attempt = blob.attempt.saturating_add(1);
-                    self.queue.push_next(Blob { attempt, ..blob });
-                }
+                self.take_back_interrupted(blob);
             }
             Some(Release::Crashed) => {
                 self.ledger.count_returned();
-                self.take_back(blob);
+                self.take_back_crashed(blob);
             }
         }
     }
 
     /// Takes back what may have killed a worker: tasks one by one. A suspect has killed it, and perhaps
     /// too many.
-    fn take_back(&mut self, blob: Blob) {
+    fn take_back_crashed(&mut self, blob: Blob) {
         let Ok(tasks) = singles(&blob) else {
-            return self.bury(blob.tasks.len(), blob.tasks.into_bytes());
+            return self.bury(blob.tasks.len(), blob.tasks.into_bytes(), 0);
         };
         let crashes = blob.crashes.saturating_add(u32::from(blob.suspect));
         let attempt = blob.attempt.saturating_add(1);
         for task in tasks {
             if blob.suspect && crashes >= MOST_CRASHES {
-                self.bury(1, Bytes(task.to_vec()));
+                self.bury(1, Bytes(task.to_vec()), 0);
                 continue;
             }
-            let tasks = Tasks::one(task);
-            let Blob { priority, .. } = blob;
-            self.queue.push_last(Blob { priority, attempt, suspect: true, crashes, tasks });
+            let single = Blob { attempt, suspect: true, crashes, tasks: Tasks::one(task), ..blob };
+            match blob.suspect {
+                true => self.queue.push_next(single),
+                false => self.queue.push(single),
+            }
         }
     }
 
-    fn bury(&mut self, tasks: usize, task: Bytes) {
-        self.ledger.count_crashed(tasks, &DeadLetter { task, report: Bytes::default() });
+    /// Takes back what has not killed its worker, as far as is known; but not for ever.
+    fn take_back_interrupted(&mut self, blob: Blob) {
+        let most = self.most_interruptions;
+        let attempt = blob.attempt.saturating_add(1);
+        let interruptions = blob.interruptions.saturating_add(1);
+        match blob.tasks.len() {
+            0 => {}
+            1 if interruptions > most => match singles(&blob) {
+                Ok(tasks) => self.bury(1, Bytes(tasks[0].to_vec()), interruptions),
+                Err(Malformed) => self.bury(1, blob.tasks.into_bytes(), interruptions),
+            },
+            2.. if interruptions > most / 2 => {
+                let Ok(tasks) = singles(&blob) else {
+                    return self.bury(blob.tasks.len(), blob.tasks.into_bytes(), interruptions);
+                };
+                let interruptions = interruptions.min(most);
+                // The last one is the next.
+                for task in tasks.into_iter().rev() {
+                    let tasks = Tasks::one(task);
+                    self.queue.push_next(Blob { attempt, interruptions, tasks, ..blob });
+                }
+            }
+            _ => self.queue.push_next(Blob { attempt, interruptions, ..blob }),
+        }
+    }
+
+    fn bury(&mut self, tasks: usize, task: Bytes, interruptions: u32) {
+        let letter = DeadLetter { task, interruptions, ..DeadLetter::default() };
+        self.ledger.count_crashed(tasks, &letter);
     }
 
     /// Counts a change if there is one, and says so.
@@ -237,8 +270,16 @@ impl State {
         }
     }
 
+    pub(super) fn describe(&self) -> String {
+        let Self { waiting, leases, dict, .. } = self;
+        format!("{:?}\nwaiting: {waiting:?}\nlock: {dict:?}\nleases: {leases:#?}\n", self.watched())
+    }
+
     pub(super) fn outcome(&self) -> Outcome {
-        Outcome { entries: self.dict.all(), ..self.ledger.outcome() }
+        let tasks =
+            self.queue.iter().chain(self.leases.blobs()).map(|blob| blob.tasks.len() as u64);
+        let left = tasks.fold(0, u64::saturating_add);
+        Outcome { left, entries: self.dict.all(), ..self.ledger.outcome() }
     }
 }
 

@@ -49,7 +49,7 @@ fn what_was_not_started_is_next_and_what_crashed_is_last() {
         let broker = broker(order, &[b"a", b"b", b"c", b"d"]);
         let [crashed, kept] = [lease(&broker), lease(&broker)];
         let name = |lease: &Lease| lease.blob.tasks.iter().next().unwrap().unwrap()[0];
-        broker.release(kept.token, Release::Shutdown).unwrap();
+        broker.release(kept.token, Release::Unstarted).unwrap();
         broker.release(crashed.token, Release::Crashed).unwrap();
         let drained = drain(&broker);
         assert_eq!(drained.len(), 4, "{order:?}");

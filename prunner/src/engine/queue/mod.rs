@@ -25,6 +25,23 @@ use crate::sync::Barrier;
 ///
 /// Thieves take the oldest tasks either way. The order is a preference, not a promise: with more
 /// than one worker tasks run side by side.
+///
+/// ```
+/// use prunner::{Append, Key, MessageLoop, Order, Runner, merge, post_task};
+///
+/// const RAN: Key<Append<u32>> = Key::new("ran");
+///
+/// fn begin() {
+///     (1..=3).for_each(|n| post_task(|n| merge(RAN, Append::one(n)), n));
+/// }
+///
+/// for (order, expected) in [(Order::Lifo, [3, 2, 1]), (Order::Fifo, [1, 2, 3])] {
+///     let program = MessageLoop::new(begin, || ());
+///     let report = Runner::new(program).workers(1).order(order).start()?;
+///     assert_eq!(report.dict().get(RAN).unwrap_or_default().0, expected);
+/// }
+/// # Ok::<(), prunner::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Order {

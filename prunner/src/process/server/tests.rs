@@ -3,9 +3,9 @@
 use super::*;
 use crate::{
     Order,
-    broker::{Encoded, MemoryBroker, Read, Tasks, Watched, Write},
+    broker::{Blob, Encoded, Lease, MOST_INTERRUPTIONS, MemoryBroker, Read, Tasks, Watched, Write},
     codec::Bytes,
-    process::wire::Inbox,
+    process::{death::Blame, wire::Inbox},
 };
 
 fn blob(task: &[u8]) -> Blob {
@@ -17,13 +17,24 @@ fn server(workers: usize, tasks: &[&[u8]]) -> (Server, Arc<dyn Broker>) {
     let first = tasks.iter().map(|task| blob(task)).collect();
     let broker: Arc<dyn Broker> =
         Arc::new(MemoryBroker::new(Duration::from_secs(3600), Order::Fifo, first));
-    let mut server = Server::new(Arc::clone(&broker));
+    let mut server = Server::new(Arc::clone(&broker), POLICY);
     for line in 0..workers {
         server.open(line, 2);
         server.wants(line, 0, &[]);
     }
     (server, broker)
 }
+
+fn crash() -> Death {
+    Death::new("it aborted", Blame::Tasks)
+}
+
+fn kill() -> Death {
+    Death::new("it was killed", Blame::Outside)
+}
+
+const POLICY: Policy =
+    Policy { lease: Duration::from_secs(3600), max_interruptions: MOST_INTERRUPTIONS };
 
 impl Server {
     /// What a worker was told since it was last asked.
@@ -160,7 +171,7 @@ fn a_commit_waits_for_the_lock_and_its_worker_for_the_commit() {
 #[test]
 fn who_dies_while_its_commit_waits_has_not_committed() {
     let (mut server, broker) = commit_that_waits();
-    server.close(1, "it was killed", false).expect("memory does not fail");
+    server.close(1, &crash()).expect("memory does not fail");
     assert_eq!(now(&broker).queued, 1, "its task is back");
     server.delivers(0, 0, Commit::new(Token(1)));
     server.wants(0, 0, &[3, 4]);
@@ -190,12 +201,86 @@ fn posts_belong_to_the_next_commit_of_their_seat_or_to_nothing() {
     assert_eq!(now(&broker).queued, 3);
     server.delivers(0, 0, Commit::new(Token(9)));
     assert_eq!(server.told(0).last(), Some(&Down::Lost { seat: 0, token: Token(9) }));
-    server.close(0, "it was killed", false).expect("memory does not fail");
+    server.close(0, &crash()).expect("memory does not fail");
     server.open(0, 2);
     server.wants(0, 0, &[10, 11]);
     server.wants(0, 1, &[12, 13]);
     server.is_over();
     assert_eq!(leased(&server.told(0)), [b"p", b"q", b"s", b"b"], "all but r");
+}
+
+/// It may be stopped; then the others go on without it.
+#[test]
+fn the_turn_of_a_worker_that_does_not_come_again_ends() {
+    let (mut server, broker) = server(2, &[b"a", b"b"]);
+    server.wants(0, 0, &[1]);
+    server.wants(1, 0, &[2]);
+    server.is_over();
+    server.delivers(0, 0, Commit { writes: vec![write(4)], ..Commit::new(Token(1)) });
+    server.delivers(1, 0, Commit { writes: vec![write(0)], ..Commit::new(Token(2)) });
+    assert!(server.is_in_turn(), "another commit comes first");
+    let started = Instant::now();
+    while broker.outcome().expect("memory does not fail").entries.is_empty() {
+        assert!(started.elapsed() < Duration::from_secs(60), "the turn does not end");
+        server.is_over();
+    }
+    assert!(!server.is_in_turn());
+    assert_eq!(server.told(1).last(), Some(&Down::Committed { seat: 0, token: Token(2) }));
+}
+
+#[test]
+fn writes_that_come_ahead_belong_to_the_next_commit_of_their_seat() {
+    let (mut server, broker) = server(1, &[b"a", b"b"]);
+    server.wants(0, 0, &[1]);
+    server.wants(0, 1, &[2]);
+    server.is_over();
+    let named = |key: &str| Write { key: key.into(), ..write(0) };
+    server.says(0, Up::Writes { seat: 0, writes: vec![named("ahead"), named("second")] });
+    server.says(0, Up::Writes { seat: 1, writes: vec![named("never")] });
+    let keys = || {
+        let entries = broker.outcome().expect("memory does not fail").entries;
+        entries.into_iter().map(|entry| entry.key).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(), [""; 0], "nothing is there before its commit");
+    server.delivers(0, 0, Commit { writes: vec![named("with it")], ..Commit::new(Token(1)) });
+    server.close(0, &crash()).expect("memory does not fail");
+    assert_eq!(keys(), ["ahead", "second", "with it"]);
+}
+
+/// Each of them may fill a frame, and all of them are stale.
+#[test]
+fn a_conflict_is_told_in_parts_that_fit_a_frame() {
+    let (mut server, broker) = server(2, &[b"a", b"b"]);
+    server.wants(0, 0, &[1]);
+    server.wants(1, 0, &[2]);
+    server.is_over();
+    let value = |byte| Some(Encoded { type_name: "b".into(), bytes: Bytes(vec![byte; 12 << 20]) });
+    let write = |key: u8, byte| Write { key: key.to_string(), version: 0, value: value(byte) };
+    let all = |byte| (0..5).map(|key| write(key, byte)).collect::<Vec<_>>();
+    server.delivers(0, 0, Commit { writes: all(0), ..Commit::new(Token(1)) });
+    server.told(1);
+    let mut writes = all(1);
+    let mut answers = 0;
+    loop {
+        server.delivers(1, 0, Commit { writes: writes.clone(), ..Commit::new(Token(2)) });
+        answers += 1;
+        match &server.told(1)[..] {
+            [Down::Conflict { conflict, .. }] => {
+                assert!((1..=2).contains(&conflict.entries.len()), "{}", conflict.entries.len());
+                for entry in &conflict.entries {
+                    let write = writes.iter_mut().find(|write| write.key == entry.key);
+                    write.expect("it was written").version = entry.version;
+                }
+            }
+            told => {
+                assert_eq!(told, [Down::Committed { seat: 0, token: Token(2) }]);
+                break;
+            }
+        }
+    }
+    assert_eq!(answers, 4, "two and two and one, and then it is committed");
+    let entries = broker.outcome().expect("memory does not fail").entries;
+    assert!(entries.iter().all(|entry| entry.version == 2) && entries.len() == 5);
 }
 
 #[test]
@@ -204,7 +289,7 @@ fn the_second_lease_of_a_dead_worker_was_not_started() {
     server.wants(0, 0, &[1, 2]);
     server.is_over();
     assert_eq!(leased(&server.told(0)), [b"a", b"b"]);
-    server.close(0, "it was killed", false).expect("memory does not fail");
+    server.close(0, &crash()).expect("memory does not fail");
     let Ok(Step::Leased(leases, _)) = broker.step(None, &[Token(3), Token(4)]) else {
         panic!("both are back");
     };
@@ -222,8 +307,8 @@ fn a_lease_that_was_given_back_goes_to_who_has_none() {
     assert!(server.told(0).contains(&Down::Wanted { tasks: true, lock: false }));
     assert_eq!((server.told(1), server.idle_seats()), (vec![], 1));
     // Not one that it does not have.
-    server.says(0, Up::Release { seat: 0, token: Token(7), why: Release::Shutdown });
-    server.says(0, Up::Release { seat: 0, token: Token(2), why: Release::Shutdown });
+    server.says(0, Up::Release { seat: 0, token: Token(7), why: Release::Unstarted });
+    server.says(0, Up::Release { seat: 0, token: Token(2), why: Release::Unstarted });
     server.is_over();
     assert_eq!((leased(&server.told(1)), server.idle_seats()), (vec![b"b".to_vec()], 0));
     assert!(server.holds_leases(0) && server.holds_leases(1));
@@ -250,7 +335,7 @@ fn the_lock_is_given_in_the_order_of_the_questions() {
         // What ends the lease lets the lock go, whatever it was.
         match line {
             1 => server.delivers(line, 0, Commit::new(Token(2))),
-            2 => server.close(line, "it was killed", false).expect("memory does not fail"),
+            2 => server.close(line, &crash()).expect("memory does not fail"),
             _ => {}
         }
         if line == 2 {
@@ -360,7 +445,7 @@ fn a_task_that_kills_its_workers_is_called_what_they_have_called_it() {
         server.is_over();
         let label = format!("task {token}");
         server.says(0, Up::Suspect { token: Token(token), label, data: None });
-        server.close(0, "it was killed", false).expect("memory does not fail");
+        server.close(0, &crash()).expect("memory does not fail");
         server.open(0, 1);
     }
     assert!(server.is_over());
@@ -369,7 +454,7 @@ fn a_task_that_kills_its_workers_is_called_what_they_have_called_it() {
     killers.sort_by(|a, b| a.task.cmp(&b.task));
     let names: Vec<_> =
         killers.iter().map(|it| (&it.task[..], it.dead, it.failure.label())).collect();
-    assert_eq!(names, [(&b"always"[..], 1, "task 3"), (b"once", 1, "task 4")]);
+    assert_eq!(names, [(&b"always"[..], 1, "task 4"), (b"once", 1, "task 3")]);
 }
 
 /// What worker 0 is leased next, told from its bytes.
@@ -387,7 +472,7 @@ fn who_dies_beside_others_is_suspected_with_them_and_nobody_is_charged() {
     server.wants(0, 0, &[1, 2]);
     server.wants(0, 1, &[3]);
     server.is_over();
-    server.close(0, "it aborted", false).expect("memory does not fail");
+    server.close(0, &crash()).expect("memory does not fail");
     server.open(0, 2);
     server.told(0);
     // The lease in advance was not started.
@@ -416,24 +501,116 @@ fn a_suspect_that_runs_is_alone_to_blame() {
     for token in [2, 3] {
         server.says(0, Up::Suspect { token: Token(token), label: "deadly".into(), data: None });
     }
-    server.close(0, "it aborted", false).expect("memory does not fail");
+    server.close(0, &crash()).expect("memory does not fail");
     assert_eq!(now(&broker).crashed, 1);
     server.open(0, 2);
     assert_eq!(next_lease(&mut server, 4), blob(b"b"));
 }
 
 #[test]
-fn nobody_is_charged_for_a_worker_that_was_killed_unless_it_is_always_the_same() {
+fn a_task_whose_workers_are_killed_each_time_is_dead_in_the_end() {
     let (mut server, broker) = server(1, &[b"a"]);
-    for attempt in 0..MOST_KILLS {
+    for attempt in 0..=MOST_INTERRUPTIONS {
         let blob = next_lease(&mut server, u128::from(attempt));
         assert_eq!((blob.attempt, blob.suspect), (attempt, false));
-        server.close(0, "it was killed", true).expect("memory does not fail");
+        let label = "unlucky".to_string();
+        server.says(0, Up::Suspect { token: Token(attempt.into()), label, data: None });
+        server.close(0, &kill()).expect("memory does not fail");
         server.open(0, 2);
     }
-    next_lease(&mut server, 100);
-    server.close(0, "it was killed", true).expect("memory does not fail");
-    server.open(0, 2);
-    assert!(next_lease(&mut server, 101).suspect);
-    assert_eq!(now(&broker).crashed, 0);
+    assert!(server.is_over());
+    assert_eq!((now(&broker).crashed, server.judged()), (1, 0));
+    let killers = server.into_killers();
+    assert_eq!((killers.len(), killers[0].dead), (1, 1));
+    let expected =
+        "unlucky: its workers were killed from outside or lost their lease 21 times: it was killed";
+    assert_eq!(killers[0].failure.to_string(), expected);
+}
+
+#[test]
+fn a_task_that_is_lost_before_it_begins_is_called_what_it_was_called_before() {
+    let (mut server, _) = server(1, &[b"a"]);
+    for attempt in 0..=MOST_INTERRUPTIONS {
+        next_lease(&mut server, u128::from(attempt));
+        if attempt == 3 {
+            let label = "known".to_string();
+            server.says(0, Up::Suspect { token: Token(attempt.into()), label, data: None });
+        }
+        server.close(0, &kill()).expect("memory does not fail");
+        server.open(0, 2);
+    }
+    let killers = server.into_killers();
+    assert_eq!((killers[0].failure.label(), killers[0].dead), ("known", 1));
+}
+
+/// A suspect is judged before another one is tried, and ordinary tasks come before both.
+#[test]
+fn suspects_are_judged_one_after_the_other() {
+    let (mut server, broker) = server(1, &[b"a"]);
+    server.wants(0, 0, &[1]);
+    server.is_over();
+    server.told(0);
+    let posts = vec![
+        Blob { suspect: true, ..blob(b"s") },
+        Blob { suspect: true, ..blob(b"t") },
+        blob(b"b"),
+    ];
+    server.delivers(0, 0, Commit { posts, ..Commit::new(Token(1)) });
+    server.told(0);
+    let mut order = Vec::new();
+    for token in 2..9 {
+        let blob = next_lease(&mut server, token);
+        let task = blob.tasks.iter().next().unwrap().unwrap().to_vec();
+        order.push((task[0], blob.crashes));
+        if blob.suspect {
+            server.says(0, Up::Suspect { token: Token(token), label: "s".into(), data: None });
+            server.close(0, &crash()).expect("memory does not fail");
+            server.open(0, 2);
+        } else {
+            server.delivers(0, 0, Commit::new(Token(token)));
+            server.told(0);
+        }
+    }
+    let expected = [(b'b', 0), (b's', 0), (b's', 1), (b's', 2), (b't', 0), (b't', 1), (b't', 2)];
+    assert_eq!(order, expected);
+    assert!(server.is_over());
+    assert_eq!((now(&broker).crashed, server.judged()), (2, 6));
+}
+
+/// Two seats run, and the worker says that it ends because of the second.
+#[test]
+fn a_worker_that_names_the_lease_it_dies_of_interrupts_the_others() {
+    for (seat, expected) in [(Some(1), [false, true]), (None, [false, false])] {
+        let (mut server, broker) = server(1, &[b"a", b"b"]);
+        server.wants(0, 0, &[1]);
+        server.wants(0, 1, &[2]);
+        server.is_over();
+        server.says(0, Up::Dying { seat, why: "a handler ran for too long".into() });
+        server.close(0, &crash()).expect("memory does not fail");
+        let Ok(Step::Leased(mut leases, _)) = broker.step(None, &[Token(3), Token(4)]) else {
+            panic!("both are back")
+        };
+        leases.sort_by_key(|lease| lease.blob.tasks.iter().next().unwrap().unwrap().to_vec());
+        let suspects: Vec<_> = leases.iter().map(|it| it.blob.suspect).collect();
+        let interruptions: Vec<_> = leases.iter().map(|it| it.blob.interruptions == 1).collect();
+        assert_eq!(suspects, expected, "{seat:?}");
+        assert_eq!(interruptions, expected.map(|suspect| !suspect), "{seat:?}");
+    }
+}
+
+/// It says so of a suspect that it has not begun with: reading it may be what it dies of.
+#[test]
+fn what_a_dying_worker_says_is_told_of_the_task() {
+    let (mut server, _) = server(1, &[b"a"]);
+    server.wants(0, 0, &[1]);
+    server.is_over();
+    let posts = vec![Blob { suspect: true, crashes: 2, ..blob(b"deadly") }];
+    server.delivers(0, 0, Commit { posts, ..Commit::new(Token(1)) });
+    server.wants(0, 0, &[2]);
+    server.is_over();
+    server.says(0, Up::Dying { seat: Some(0), why: "it ran for 3 s".into() });
+    server.says(0, Up::Dying { seat: None, why: "something else".into() });
+    server.close(0, &kill()).expect("memory does not fail");
+    let killers = server.into_killers();
+    assert_eq!(killers[0].failure.to_string(), "a task: killed its worker 3 times: it ran for 3 s");
 }

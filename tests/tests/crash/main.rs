@@ -3,22 +3,28 @@
 
 #![cfg(target_os = "linux")]
 
+mod mix;
+mod scene;
+
 use std::{
     fmt, fs,
     os::unix::process::ExitStatusExt,
     path::PathBuf,
-    process::Command,
     thread,
     time::{Duration, Instant},
 };
 
 use prunner_tests::{
-    family::{Doing, Worker, lead_a_session, wait_until_gone},
-    process::{Ended, Process},
+    family::{Doing, Worker, wait_until_gone},
+    process::Ended,
     random::Random,
     scale::times,
     watchdog::Watchdog,
 };
+
+use self::scene::Scene;
+
+prunner_tests::watched!();
 
 /// No process of a run that has ended is left after this.
 const LINGER: Duration = Duration::from_secs(2);
@@ -28,72 +34,6 @@ const ORPHANED: Duration = Duration::from_secs(1);
 
 /// After this long without a run that ends, something is stuck.
 const STUCK: Duration = Duration::from_secs(90);
-
-/// One way to start the program.
-#[derive(Clone, Debug)]
-struct Scene {
-    program: &'static str,
-    workers: u64,
-    threads: u64,
-    size: u64,
-    seed: u64,
-    /// In milliseconds.
-    lease: u64,
-    /// Whether the output of workers comes by way of the parent.
-    prefix: bool,
-    oldest_first: bool,
-    fault: Option<(&'static str, PathBuf)>,
-}
-
-impl Scene {
-    fn random(random: &mut Random) -> Self {
-        let program = ["merges", "lock", "tree", "mix"][random.below(4) as usize];
-        Self {
-            program,
-            workers: 1 + random.below(4),
-            threads: if random.one_in(3) { 2 } else { 1 },
-            size: 1000 + random.below(3000),
-            seed: random.below(1 << 40),
-            lease: 10_000,
-            prefix: random.one_in(4),
-            oldest_first: random.one_in(2),
-            fault: None,
-        }
-    }
-
-    fn start(&self) -> Process {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_crash_target"));
-        command.args(["--program", self.program]);
-        let numbers = [
-            ("--workers", self.workers),
-            ("--threads", self.threads),
-            ("--size", self.size),
-            ("--seed", self.seed),
-            ("--lease", self.lease),
-        ];
-        for (flag, number) in numbers {
-            command.args([flag, &number.to_string()]);
-        }
-        command.args(["--prefix", &self.prefix.to_string()]);
-        command.args(["--oldest-first", &self.oldest_first.to_string()]);
-        if let Some((fault, scratch)) = &self.fault {
-            command.args(["--fault", fault]).arg("--scratch").arg(scratch);
-        }
-        Process::start(lead_a_session(&mut command))
-    }
-
-    /// What is wrong with how a run has ended whose workers were killed, if anything.
-    fn check(&self, ended: &Ended) -> Result<(), String> {
-        // Tasks have died as they must: that is an error.
-        let code = if self.program == "mix" { 1 } else { 0 };
-        let count = |text| ended.output.lines().filter(|line| *line == text).count();
-        let (exact, ends) = (count("verdict: exact"), count("end"));
-        match ended.status.code() == Some(code) && exact == 1 && ends == 1 {
-            true => Ok(()),
-            false => Err(format!("{self:?}: {}\n{}{}", ended.status, ended.output, ended.errors)),
-        }
-    }
-}
 
 /// What was done to the workers and what the program has noticed of it.
 #[derive(Default)]
@@ -301,7 +241,8 @@ fn workers_end_with_their_parent() {
 
 /// A directory of its own.
 fn scratch(name: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("crash-{name}"));
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("crash-{}-{name}", std::process::id()));
     let _ = fs::remove_dir_all(&path);
     fs::create_dir_all(&path).expect("a directory can be made");
     path

@@ -1,0 +1,115 @@
+//! The lines to worker processes: what each seat has, wants and waits for.
+
+use std::{collections::VecDeque, fmt};
+
+use crate::{
+    broker::{Blob, Commit, Release, Token, Write},
+    process::{
+        death::Blame,
+        suspects::Held,
+        wire::{Down, WireError, write_frame},
+    },
+};
+
+/// A seat of a worker process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) line: usize,
+    pub(super) seat: u16,
+}
+
+/// The line to one worker process.
+pub(super) struct Line {
+    pub(super) seats: Vec<Seat>,
+    /// Whether it has asked for a lease yet.
+    pub(super) asked: bool,
+    /// Frames that are to be sent.
+    pub(super) out: Vec<u8>,
+    /// Whether it knows that others wait for tasks, and for the lock, and has not committed since.
+    pub(super) told: (bool, bool),
+    /// Why its worker is about to end, if it has said so.
+    pub(super) dying: Option<Dying>,
+}
+
+/// What a worker has said of its own end.
+pub(super) struct Dying {
+    /// The seat whose lease is to blame, if one is.
+    pub(super) seat: Option<u16>,
+    pub(super) why: String,
+}
+
+#[derive(Default)]
+pub(super) struct Seat {
+    /// Its leases; it runs the first.
+    pub(super) leases: VecDeque<Held>,
+    /// Tokens for leases that it wants and has not got.
+    pub(super) want: VecDeque<Token>,
+    /// The posts of its next commit, as far as they have come.
+    pub(super) posts: Vec<Blob>,
+    /// The writes of its next commit, as far as they have come.
+    pub(super) writes: Vec<Write>,
+    /// A commit that waits for the dict's lock to be free.
+    pub(super) commit: Option<Commit>,
+    /// A lease that waits for the lock.
+    pub(super) lock: Option<Token>,
+}
+
+impl Line {
+    pub(super) fn leases(&self) -> impl Iterator<Item = &Held> {
+        self.seats.iter().flat_map(|seat| &seat.leases)
+    }
+
+    /// How each lease goes back when the worker has died.
+    ///
+    /// A seat runs the first lease that has not ended; it has not even started those behind it. A suspect
+    /// that runs does so alone, so it is the only one that can be to blame, or can be interrupted. A worker
+    /// that has said which seat it dies of has interrupted the others.
+    pub(super) fn verdicts(&self, blame: Blame) -> Vec<(&Held, Release)> {
+        let alone = self.leases().find(|lease| lease.is_running_suspect()).map(|lease| lease.token);
+        let mut verdicts = Vec::new();
+        for (number, seat) in self.seats.iter().enumerate() {
+            let running = seat.leases.iter().find(|lease| !lease.ended);
+            let guilty = match &self.dying {
+                Some(dying) => dying.seat.map(usize::from) == Some(number),
+                None => blame == Blame::Tasks,
+            };
+            let named = guilty && self.dying.is_some();
+            let running = running.filter(|lease| named || !lease.is_suspect);
+            let hit = alone.or(running.map(|lease| lease.token));
+            verdicts.extend(seat.leases.iter().map(|lease| match hit == Some(lease.token) {
+                false => (lease, Release::Unstarted),
+                true if guilty => (lease, Release::Crashed),
+                true => (lease, Release::Interrupted),
+            }));
+        }
+        verdicts
+    }
+
+    /// Fails if the frame is too long: a conflict over several values of the dict, each of which came
+    /// in a frame of its own, or a blob that filled one.
+    pub(super) fn say(&mut self, down: &Down) -> Result<(), WireError> {
+        write_frame(down, &mut self.out)
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line")
+            .field("seats", &self.seats)
+            .field("asked", &self.asked)
+            .field("to be sent", &self.out.len())
+            .field("told", &self.told)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Seat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seat")
+            .field("leases", &self.leases)
+            .field("want", &self.want)
+            .field("commit that waits", &self.commit.as_ref().map(|commit| commit.token))
+            .field("waits for the lock", &self.lock)
+            .finish_non_exhaustive()
+    }
+}
