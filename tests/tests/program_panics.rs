@@ -14,6 +14,8 @@ use prunner_tests::{
 };
 use serde::{Deserialize, Serialize};
 
+prunner_tests::watched!();
+
 const TASKS: u64 = 100;
 const DONE: Key<Sum<u64>> = Key::new("done");
 

@@ -20,7 +20,7 @@ use crate::sync::{Barrier, BarrierPair as _, Mutex};
 
 /// Owner and visitor add to one plain number: a lost addition is a race, which loom reports. What the
 /// owner lends, either it takes back or the visitor takes up.
-fn owner_and_visitor(lends: bool) {
+fn owner_and_visitor(lends: bool, entries: usize) {
     loom::model(move || {
         let (mut owner, visitor) = biased(Barrier::Fence, 0);
         let mut entry = || {
@@ -33,21 +33,26 @@ fn owner_and_visitor(lends: bool) {
             visitor.with(|value| *value += 1);
             visitor
         });
-        entry();
-        entry();
+        (0..entries).for_each(|_| entry());
         let visitor = visits.join().expect("the visitor does not panic");
-        visitor.with(|value| assert_eq!(*value, 3));
+        visitor.with(|value| assert_eq!(*value, entries + 1));
     });
 }
 
 #[test]
 fn biased_lock_excludes_owner_and_visitor() {
-    owner_and_visitor(false);
+    owner_and_visitor(false, 2);
 }
 
 #[test]
 fn biased_lock_excludes_owner_and_called_visitor() {
-    owner_and_visitor(true);
+    owner_and_visitor(true, 2);
+}
+
+/// What the owner has lent is no way in while it is inside itself.
+#[test]
+fn biased_lock_takes_back_what_it_has_lent() {
+    owner_and_visitor(true, 1);
 }
 
 fn two_visitors(lends: bool) {

@@ -115,7 +115,7 @@ fn claim(socket: UnixStream) -> io::Result<Claimed> {
     if unsafe { libc::dup2(null.as_raw_fd(), libc::STDIN_FILENO) } < 0 {
         return Err(io::Error::last_os_error());
     }
-    die_with_the_parent();
+    group::die_with_the_parent()?;
     group::survive_interrupts()?;
     let mut inbox = Inbox::default();
     let greeting: Greeting = expect(&socket, &mut inbox)?;
@@ -165,16 +165,6 @@ fn expect<T: DeserializeOwned>(mut socket: &UnixStream, inbox: &mut Inbox) -> io
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
-    }
-}
-
-/// The end of the socket tells a worker that its parent is gone; where the kernel can, it also kills it.
-fn die_with_the_parent() {
-    #[cfg(target_os = "linux")]
-    // SAFETY: this prctl takes a signal's number and affects this process only. It comes when the thread
-    // ends that has started us, which lives as long as the run.
-    unsafe {
-        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
     }
 }
 
@@ -350,11 +340,10 @@ fn keep(mut keeper: Keeper, mut socket: &UnixStream, mut inbox: Inbox, link: &So
     }
 }
 
-/// Ends this process because its parent is gone. Handlers may still run, so nothing is cleaned up under
-/// their feet.
+/// Ends this process because its parent is gone, and what its handlers have started. They may still run, so
+/// nothing is cleaned up under their feet.
 fn vanish() -> ! {
-    // SAFETY: _exit takes an integer and does not return.
-    unsafe { libc::_exit(1) }
+    group::kill_own()
 }
 
 fn obey(keeper: &mut Keeper, down: Down, link: &SocketLink) {

@@ -53,26 +53,63 @@ fn send(group: libc::pid_t, signal: libc::c_int) {
     let _ = unsafe { libc::kill(-group, signal) };
 }
 
+/// Ends this process, a worker, and what its handlers have started.
+pub(super) fn kill_own() -> ! {
+    // SAFETY: getpid and kill take and return integers, _exit does not return; all three may be called in a
+    // signal handler. If this process leads no group there is none of its number.
+    unsafe {
+        libc::kill(-libc::getpid(), libc::SIGKILL);
+        libc::_exit(1)
+    }
+}
+
+/// Lets this process, a worker, end together with what its handlers have started when its parent does. The
+/// end of the socket tells it so; where the kernel can, it also sends a signal, for which no thread has to
+/// wait.
+pub(super) fn die_with_the_parent() -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        extern "C" fn orphaned(_: libc::c_int) {
+            kill_own()
+        }
+
+        // The last of those that are free for any use.
+        let signal = libc::SIGRTMAX();
+        catch(signal, orphaned)?;
+        // SAFETY: this prctl takes a signal's number and affects this process only. The signal comes when the
+        // thread ends that has started us, which lives as long as the run.
+        if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// Has a signal handled by a function, if nothing else handles or ignores it.
+fn catch(signal: libc::c_int, handler: extern "C" fn(libc::c_int)) -> io::Result<()> {
+    // SAFETY: all zeros are a valid sigaction: the default, no flags, an empty mask.
+    let mut now: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: sigaction writes into `now`, which lives.
+    if unsafe { libc::sigaction(signal, std::ptr::null(), &mut now) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if now.sa_sigaction != libc::SIG_DFL {
+        return Ok(());
+    }
+    now.sa_sigaction = handler as libc::sighandler_t;
+    now.sa_flags = libc::SA_RESTART;
+    // SAFETY: sigaction reads `now`, which lives; the callers' handlers may run anywhere.
+    match unsafe { libc::sigaction(signal, &now, std::ptr::null_mut()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Lets this process, a worker, survive the SIGINT that its parent passes on to its group. It is caught
 /// rather than ignored: what handlers start would inherit that it is ignored.
 pub(super) fn survive_interrupts() -> io::Result<()> {
     extern "C" fn nothing(_: libc::c_int) {}
 
-    // SAFETY: all zeros are a valid sigaction: the default, no flags, an empty mask.
-    let mut now: libc::sigaction = unsafe { std::mem::zeroed() };
-    // SAFETY: sigaction writes into `now`, which lives.
-    if unsafe { libc::sigaction(libc::SIGINT, std::ptr::null(), &mut now) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    if now.sa_sigaction != libc::SIG_DFL {
-        // The program has a handler, or whoever has started it wants it ignored.
-        return Ok(());
-    }
-    now.sa_sigaction = nothing as extern "C" fn(libc::c_int) as libc::sighandler_t;
-    now.sa_flags = libc::SA_RESTART;
-    // SAFETY: sigaction reads `now`, which lives; the handler does nothing, so it may run anywhere.
-    match unsafe { libc::sigaction(libc::SIGINT, &now, std::ptr::null_mut()) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+    // If the program has a handler, or whoever has started it wants it ignored, that stays.
+    catch(libc::SIGINT, nothing)
 }

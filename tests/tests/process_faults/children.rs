@@ -96,6 +96,18 @@ fn a_worker_that_does_not_end_is_killed() {
     assert_eq!(run.well().dict().get(SUM).map(|sum| sum.0), Some(1));
 }
 
+#[test]
+fn what_handlers_start_ends_with_a_parent_that_is_killed() {
+    let _alone = super::alone();
+    let meeting = Meeting::new();
+    let family = Family::start("children", &[meeting.invitation().address(), "exec sleep 1000"]);
+    for _ in 0..2 {
+        meeting.next().let_go();
+    }
+    signal(family.process.pid(), libc::SIGKILL);
+    super::assert_none_left(&family.mark, prunner_tests::gate::PATIENCE);
+}
+
 /// As on threads, where the terminal interrupts all that belongs to the program.
 #[test]
 fn the_first_interrupt_reaches_what_handlers_have_started_and_not_their_workers() {
