@@ -17,7 +17,7 @@ mod wake;
 mod worker;
 
 pub(crate) use tally::Row;
-pub(crate) use times::{Times, clock_cost};
+pub(crate) use times::{Stopwatch, Times};
 
 use std::{sync::Arc, thread};
 

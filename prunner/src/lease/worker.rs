@@ -4,7 +4,7 @@ use std::{
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use parking_lot::MutexGuard;
@@ -25,7 +25,7 @@ use crate::{
     context::Context,
     dict::Attempts,
     effects::Effects,
-    engine::{clock_cost, queue::Buffer},
+    engine::{Stopwatch, queue::Buffer},
     failure::{Cause, Failure, PanicWatch, drop_quietly},
     runner::ParallelTaskRunner,
     sync::Barrier,
@@ -181,11 +181,11 @@ where
             let Failure { label, data, .. } = failed(&task, Cause::text(""), desk.worker());
             self.office.link.suspect(token, &label, data);
         }
-        let started = start.measure.then(Instant::now);
+        let watch = start.measure.then(Stopwatch::start);
         let (runner, effects, publish) = (self.runner, &mut self.effects, &mut self.office);
         let run = || runner.run(&task, &mut Context { effects, publish });
         let result = catch_unwind(AssertUnwindSafe(run));
-        let took = started.map(|started| started.elapsed().saturating_sub(clock_cost()));
+        let took = watch.map(Stopwatch::elapsed);
         let cause = match result {
             Ok(Ok(())) => match drop_contained(task) {
                 Ok(()) => return self.finish(start, took, desk),
