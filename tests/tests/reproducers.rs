@@ -35,8 +35,8 @@ prunner_tests::watched!(300);
 const PANICS: &str = env!("CARGO_BIN_EXE_panic_scenes");
 const FAULTS: &str = env!("CARGO_BIN_EXE_fault_scenes");
 
-/// No run takes so long; one that does has stalled.
-const LIMIT: Duration = Duration::from_secs(45);
+/// No run takes so long; one that does has stalled. To describe it takes some seconds more.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// No process of a run that has ended is left after this.
 const LINGER: Duration = Duration::from_secs(5);

@@ -134,9 +134,7 @@ impl Server {
         if self.lines.len() <= line {
             self.lines.resize_with(line + 1, || None);
         }
-        let seats = (0..seats).map(|_| Seat::default()).collect();
-        self.lines[line] =
-            Some(Line { seats, asked: false, out: Vec::new(), told: (false, false), dying: None });
+        self.lines[line] = Some(Line::new(seats));
     }
 
     /// Closes the line to a worker that has died, or ended. What it had goes back.
@@ -178,7 +176,16 @@ impl Server {
 
     /// Whether workers have nothing to do, or could be started.
     pub(crate) fn is_hungry(&self) -> bool {
-        !self.idle.is_empty() || self.expected() > 0
+        self.has_idle() || self.expected() > 0
+    }
+
+    /// Whether a seat could start with something.
+    fn has_idle(&self) -> bool {
+        self.idle_seats() > self.unasked()
+    }
+
+    fn has_room(&self, line: usize) -> bool {
+        self.lines.get(line).and_then(Option::as_ref).is_some_and(Line::has_room)
     }
 
     /// Seats that will ask for tasks as soon as their workers have started.
@@ -247,9 +254,9 @@ impl Server {
         self.reserve = reserve;
     }
 
-    /// How many seats have nothing to do, or will say so in a moment.
+    /// How many seats have nothing to do and could start with something, or will say so in a moment.
     pub(crate) fn idle_seats(&self) -> usize {
-        self.idle.len() + self.unasked()
+        self.idle.iter().filter(|place| self.has_room(place.line)).count() + self.unasked()
     }
 
     /// What is to be sent to a worker; the caller takes off what it has sent.
@@ -318,10 +325,10 @@ impl Server {
             }
             Up::Release { seat, token, why } => {
                 let mine = self.seat(from, seat)?;
-                let had = mine.leases.len();
-                mine.leases.retain(|lease| lease.token != token);
-                if mine.leases.len() < had {
+                let at = mine.leases.iter().position(|lease| lease.token == token);
+                if let Some(released) = at.and_then(|at| mine.leases.remove(at)) {
                     self.broker.release(token, why)?;
+                    self.note_release(from, released.is_suspect);
                 }
                 self.wait(Place { line: from, seat });
                 Ok(())
@@ -411,7 +418,7 @@ impl Server {
                 let ended = commit.labels.iter().map(|it| it.finished.saturating_add(it.dead));
                 self.ended = ended.fold(self.ended, u64::saturating_add);
                 if let Some(line) = &mut self.lines[line] {
-                    line.told = (false, false);
+                    (line.told, line.is_full) = ((false, false), false);
                 }
                 Down::Committed { seat, token }
             }
@@ -448,6 +455,7 @@ impl Server {
     fn lose(&mut self, line: usize, gone: &[Token]) {
         let Some(open) = self.lines.get_mut(line).and_then(Option::as_mut) else { return };
         let how = lost(self.policy.lease);
+        open.is_full = false;
         for seat in &mut open.seats {
             seat.leases.retain(|lease| {
                 let is_gone = gone.contains(&lease.token);
@@ -489,22 +497,33 @@ impl Server {
     }
 
     fn serve_idle(&mut self) -> Result<(), ServeError> {
-        while let Some(&place) = self.idle.front() {
-            if !self.lease(place)? {
+        while let Some(at) = self.idle.iter().position(|place| self.has_room(place.line)) {
+            if !self.lease(self.idle[at])? {
                 break;
             }
-            self.idle.pop_front();
+            self.idle.remove(at);
         }
         Ok(())
     }
 
+    /// A suspect that was given back must not come again while others can take it: it could not be alone.
+    fn note_release(&mut self, from: usize, is_suspect: bool) {
+        let other = |place: &Place| place.line != from && self.has_room(place.line);
+        let elsewhere = self.reserve > 0 || self.idle.iter().any(other);
+        if let Some(line) = self.lines.get_mut(from).and_then(Option::as_mut) {
+            let is_busy = line.leases().next().is_some();
+            line.is_full = is_busy && (line.is_full || (is_suspect && elsewhere));
+        }
+    }
+
     /// A second lease for those who have one, if there is more than enough.
     fn serve_ahead(&mut self) -> Result<(), ServeError> {
-        if !self.idle.is_empty() {
+        if self.has_idle() {
             return Ok(());
         }
         for line in 0..self.lines.len() {
-            let seats = self.lines[line].as_ref().map_or(0, |line| line.seats.len());
+            let open = self.lines[line].as_ref().filter(|line| line.has_room());
+            let seats = open.map_or(0, |line| line.seats.len());
             for seat in 0..seats as u16 {
                 let mine = self.seat(line, seat)?;
                 let wants = !mine.want.is_empty() && !mine.leases.is_empty();
@@ -536,7 +555,7 @@ impl Server {
     fn ask_for_more(&mut self) -> Result<(), ServeError> {
         let watched = self.broker.watch(0, Duration::ZERO)?;
         let lock = watched.lock_waiting > 0;
-        let tasks = !self.idle.is_empty() || self.expected() > watched.queued;
+        let tasks = self.has_idle() || self.expected() > watched.queued;
         if !tasks && !lock {
             return Ok(());
         }

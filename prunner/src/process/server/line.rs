@@ -27,6 +27,9 @@ pub(super) struct Line {
     pub(super) out: Vec<u8>,
     /// Whether it knows that others wait for tasks, and for the lock, and has not committed since.
     pub(super) told: (bool, bool),
+    /// Whether it has given back a suspect for which its process was too full, and nothing has ended there
+    /// since.
+    pub(super) is_full: bool,
     /// Why its worker is about to end, if it has said so.
     pub(super) dying: Option<Dying>,
 }
@@ -55,6 +58,22 @@ pub(super) struct Seat {
 }
 
 impl Line {
+    pub(super) fn new(seats: u16) -> Self {
+        Self {
+            seats: (0..seats).map(|_| Seat::default()).collect(),
+            asked: false,
+            out: Vec::new(),
+            told: (false, false),
+            is_full: false,
+            dying: None,
+        }
+    }
+
+    /// Whether what is leased to it may start: nothing may beside a suspect that runs.
+    pub(super) fn has_room(&self) -> bool {
+        !self.is_full && !self.leases().any(Held::is_running_suspect)
+    }
+
     pub(super) fn leases(&self) -> impl Iterator<Item = &Held> {
         self.seats.iter().flat_map(|seat| &seat.leases)
     }

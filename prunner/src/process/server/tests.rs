@@ -1,5 +1,7 @@
 //! Workers that are only frames: what the parent answers to each, and what becomes of what they held.
 
+mod room;
+
 use super::*;
 use crate::{
     Order,
