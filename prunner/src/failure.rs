@@ -224,7 +224,7 @@ pub(crate) fn unless_it_panics<O>(f: impl FnOnce() -> O) -> Option<O> {
 }
 
 /// Runs code of the program that may panic, and says with what.
-fn guarded<O>(f: impl FnOnce() -> O) -> Result<O, Cause> {
+pub(crate) fn guarded<O>(f: impl FnOnce() -> O) -> Result<O, Cause> {
     catch_unwind(AssertUnwindSafe(f)).map_err(Cause::panic)
 }
 

@@ -26,7 +26,7 @@ use crate::{
     dict::Attempts,
     effects::Effects,
     engine::{Stopwatch, queue::Buffer},
-    failure::{Cause, Failure, PanicWatch, drop_quietly},
+    failure::{Cause, Failure, PanicWatch, drop_quietly, guarded},
     runner::ParallelTaskRunner,
     sync::Barrier,
     task::Labeled,
@@ -172,13 +172,13 @@ where
             Ok(start) => start,
             // Its label panicked.
             Err(cause) => {
-                let failure = failed(&task, cause, desk.worker());
+                let failure = Failure::of(&task, cause, desk.worker());
                 drop_finished(task);
                 return self.die_uncounted(&failure, desk);
             }
         };
         if let Some(token) = self.suspect {
-            let Failure { label, data, .. } = failed(&task, Cause::text(""), desk.worker());
+            let Failure { label, data, .. } = Failure::of(&task, Cause::text(""), desk.worker());
             self.office.link.suspect(token, &label, data);
         }
         let watch = start.measure.then(Stopwatch::start);
@@ -195,7 +195,7 @@ where
             Err(payload) if payload.is::<LeaseLost>() => return self.give_up(task, desk),
             Err(payload) => Cause::panic(payload),
         };
-        let failure = failed(&task, cause, desk.worker());
+        let failure = Failure::of(&task, cause, desk.worker());
         drop_finished(task);
         self.die(&failure, start, desk, slice)
     }
@@ -217,11 +217,11 @@ where
     /// Notes that a task starts.
     #[inline]
     fn start(&mut self, task: &R::Task, desk: &Desk) -> Result<Start, Cause> {
-        let id = contained(|| task.label_id())?;
+        let id = guarded(|| task.label_id())?;
         let start = match self.meter.start(id) {
             Some(start) => start,
             None => {
-                let label = contained(|| text::label(task.label()))?;
+                let label = guarded(|| text::label(task.label()))?;
                 let place = desk.lock().counts.place(&label);
                 self.meter.start_first(id, place)
             }
@@ -325,21 +325,10 @@ where
     }
 }
 
-/// What code of the program returns.
-#[inline]
-fn contained<O>(f: impl FnOnce() -> O) -> Result<O, Cause> {
-    catch_unwind(AssertUnwindSafe(f)).map_err(Cause::panic)
-}
-
-/// How `task` failed.
-pub(crate) fn failed(task: &impl Labeled, cause: Cause, worker: usize) -> Failure {
-    Failure::of(task, cause, worker)
-}
-
 /// Drops a task that has returned `Ok`, whose destructor may still make it fail.
 #[inline]
 fn drop_contained<T>(task: T) -> Result<(), Cause> {
-    if mem::needs_drop::<T>() { contained(|| drop(task)) } else { Ok(()) }
+    if mem::needs_drop::<T>() { guarded(|| drop(task)) } else { Ok(()) }
 }
 
 /// A destructor that panics after its task has died changes nothing.

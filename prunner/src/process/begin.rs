@@ -25,7 +25,6 @@ use crate::{
     effects::{Effects, Publish},
     engine::queue::{Buffer, Posts},
     failure::{Cause, Failure, FailureLog, drop_quietly},
-    lease::failed,
     payload::Payload,
     runner::ParallelTaskRunner,
     sync::Barrier,
@@ -405,7 +404,7 @@ impl<T: Labeled + Serialize> Office<'_, T> {
             match outside.payload.write(&task, scratch) {
                 Ok(()) => outside.state.lock().post(priority, scratch),
                 Err(why) => {
-                    let failure = failed(&task, why, 0);
+                    let failure = Failure::of(&task, why, 0);
                     outside.log.add("task died as it was posted", &failure);
                     outside.state.lock().bury(&failure);
                 }
