@@ -65,6 +65,7 @@ type Payload = MaybeUninit<[usize; 2]>;
 ///
 /// Aligned, so that its address makes a number without a division: see [`Table::number`].
 #[repr(align(64))]
+#[cfg_attr(test, derive(Clone, Copy))]
 pub(crate) struct Table {
     /// Calls the function with a copy of the arguments.
     run: unsafe fn(&Payload, State<'_>) -> TaskResult,

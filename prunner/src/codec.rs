@@ -263,6 +263,16 @@ mod tests {
         assert_eq!(decode(&to_bytes(&fits).expect("it can be written")), Ok(fits));
     }
 
+    #[test]
+    fn more_than_the_most_is_refused_although_it_could_be_read() {
+        let head = [&[253][..], &(MOST_BYTES as u64 - 8).to_le_bytes()].concat();
+        let mut bytes = vec![0; MOST_BYTES + 1];
+        bytes[..9].copy_from_slice(&head);
+        let error = decode::<Bytes>(&bytes).err().map(|error| error.to_string());
+        let text = format!("at most {MOST_BYTES} are allowed");
+        assert!(error.as_ref().is_some_and(|error| error.ends_with(&text)), "{error:?}");
+    }
+
     /// Small numbers of a large type are what a limit on counted bytes meets first.
     #[test]
     fn whatever_was_written_can_be_read() {

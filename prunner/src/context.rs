@@ -99,6 +99,7 @@ impl<T> Context<'_, T> {
     ///
     /// When another key with the same name has another type.
     #[inline]
+    #[track_caller]
     pub fn merge<V: Value + Merge>(&mut self, key: Key<V>, value: V) {
         self.effects.merges.merge(key, value);
     }
@@ -125,6 +126,7 @@ impl<T> Context<'_, T> {
     /// # Panics
     ///
     /// When this task holds the lock already.
+    #[track_caller]
     pub fn lock(&mut self) -> ScopeLock {
         self.effects.dict.lock()
     }
@@ -140,6 +142,7 @@ impl<T> Context<'_, T> {
     /// # Panics
     ///
     /// When this task holds the lock: read through the guard.
+    #[track_caller]
     pub fn get<V: Value + Clone>(&self, key: Key<V>) -> Option<V> {
         self.effects.dict.peek(key)
     }

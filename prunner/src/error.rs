@@ -1,13 +1,30 @@
 //! What a run ends with when it did not end well.
 
-use std::fmt;
+use std::{error, fmt};
 
-use crate::report::Report;
+use crate::{failure::Cause, report::Report, text};
 
 /// Why a run is not a success.
 ///
-/// Where there was a run, [`report`](Error::report) tells everything about it. `Debug` prints the
-/// same readable text as `Display`, because that is what `main` prints when it returns an error.
+/// Where there was a run, [`report`](Error::report) has everything about it. `Debug` prints the same
+/// readable text as `Display` and, if tasks have run, the ledger and the table of labels, because that is
+/// what `main` prints when it returns an error.
+///
+/// [`source`](error::Error::source) is the error that `begin` or `end` has returned, to be downcast:
+///
+/// ```
+/// # use std::error::Error as _;
+/// use prunner::{MessageLoop, Runner, TaskResult};
+///
+/// fn begin() -> TaskResult {
+///     std::fs::read("/there/is/no/such/file")?;
+///     Ok(())
+/// }
+///
+/// let error = Runner::new(MessageLoop::new(begin, || ())).start().expect_err("begin fails");
+/// let source = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+/// assert_eq!(source.expect("begin's error").kind(), std::io::ErrorKind::NotFound);
+/// ```
 ///
 /// ```
 /// use prunner::{Error, MessageLoop, Runner, post_task};
@@ -50,28 +67,34 @@ struct Repr {
 pub(crate) enum Kind {
     /// The run could not start: a setting that cannot work.
     Config(String),
-    /// `begin` failed; the text says how.
-    Begin(String),
+    /// `begin` failed.
+    Begin(Cause),
     /// There were no worker processes to go on with; the text says why.
     Workers(String),
     /// The dict is not whole; the text says why.
     Dict(String),
     /// Posted tasks and tasks that came to an end do not match; the text says how many there are of each.
     Ledger(String),
-    /// `end` failed; the text says how.
-    End(String),
+    /// `end` failed.
+    End(Cause),
     /// Tasks died; the report knows which.
     Dead,
     /// Ctrl-C, and how `end` failed, if it did.
-    Interrupted(Option<String>),
+    Interrupted(Option<Cause>),
 }
 
 impl Error {
-    pub(crate) fn config(text: impl Into<String>) -> Self {
-        Self(Box::new(Repr { kind: Kind::Config(text.into()), report: None }))
+    pub(crate) fn config(text: impl fmt::Display) -> Self {
+        Self(Box::new(Repr { kind: Kind::Config(text::message(text)), report: None }))
     }
 
     pub(crate) fn of_run(kind: Kind, report: Report) -> Self {
+        let kind = match kind {
+            // Names of keys and causes of errors are in them.
+            Kind::Workers(why) => Kind::Workers(text::message(why)),
+            Kind::Dict(why) => Kind::Dict(text::message(why)),
+            kind => kind,
+        };
         Self(Box::new(Repr { kind, report: Some(report) }))
     }
 
@@ -136,12 +159,13 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.kind {
-            Kind::Config(text) => f.write_str(text),
-            Kind::Begin(text) => write!(f, "begin failed, so end was not run: {text}"),
+            Kind::Config(text) => text::write_indented(f, text),
+            Kind::Begin(cause) => write!(f, "begin failed, so end was not run: {cause}"),
             Kind::Dict(why) | Kind::Workers(why) | Kind::Ledger(why) => {
-                write!(f, "end was not run: {why}")
+                f.write_str("end was not run: ")?;
+                text::write_indented(f, why)
             }
-            Kind::End(text) => write!(f, "end failed: {text}"),
+            Kind::End(cause) => write!(f, "end failed: {cause}"),
             Kind::Dead => Ok(()),
             Kind::Interrupted(_) => f.write_str("interrupted"),
         }?;
@@ -149,8 +173,8 @@ impl fmt::Display for Error {
         let ledger = report.ledger();
         if let Kind::Interrupted(end) = &self.0.kind {
             write!(f, ": {} of {} tasks were left", ledger.left, ledger.posted)?;
-            if let Some(text) = end {
-                write!(f, "; end failed: {text}")?;
+            if let Some(cause) = end {
+                write!(f, "; end failed: {cause}")?;
             }
         }
         if ledger.dead > 0 {
@@ -163,8 +187,19 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+        fmt::Display::fmt(self, f)?;
+        match &self.0.report {
+            Some(report) if !report.labels().is_empty() => write!(f, "\n{}", report.table()),
+            _ => Ok(()),
+        }
     }
 }
 
-impl std::error::Error for Error {}
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match &self.0.kind {
+            Kind::Begin(cause) | Kind::End(cause) | Kind::Interrupted(Some(cause)) => cause.error(),
+            _ => None,
+        }
+    }
+}

@@ -47,6 +47,7 @@ mod signal;
 mod sync;
 mod task;
 mod task_fn;
+mod text;
 #[cfg(all(test, target_os = "linux", not(any(miri, prunner_loom))))]
 #[allow(dead_code, unreachable_pub, reason = "the tests of other crates use more of it")]
 mod watchdog;

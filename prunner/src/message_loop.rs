@@ -1,6 +1,12 @@
 //! The message loop: plain functions are posted and run, without a type for the tasks.
 
-use std::{cell::Cell, fmt, ptr::NonNull};
+use std::{
+    cell::Cell,
+    fmt,
+    marker::PhantomData,
+    ops::{Deref, DerefMut},
+    ptr::NonNull,
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -169,16 +175,16 @@ impl<S: fmt::Debug> fmt::Debug for MessageLoop<S> {
 /// Outside a message loop's `begin` and tasks, for a method of another type than the loop's state,
 /// and where tasks travel to other processes for a function that is not under [`task`](crate::task).
 #[inline]
+#[track_caller]
 pub fn post_task<M, A: TaskArgs, F: TaskFn<M, A>>(function: F, args: A) {
-    with_frame("post_task", |frame| {
-        frame.check_state::<M, A, F>();
-        frame.with_context("post_task", |cx| {
-            if cx.effects.travels {
-                return post_traveller(cx, Priority::Normal, function, args);
-            }
-            cx.post(Call::new(function, args));
-        });
-    });
+    let here = Here::new();
+    let frame = here.frame("post_task");
+    frame.check_state::<M, A, F>();
+    let mut cx = frame.context("post_task");
+    if cx.effects.travels {
+        return post_traveller(&mut cx, Priority::Normal, function, args);
+    }
+    cx.post(Call::new(function, args));
 }
 
 /// [`post_task`] with a priority.
@@ -199,16 +205,16 @@ pub fn post_task<M, A: TaskArgs, F: TaskFn<M, A>>(function: F, args: A) {
 /// # Panics
 ///
 /// As [`post_task`] does.
+#[track_caller]
 pub fn post_task_with<M, A: TaskArgs, F: TaskFn<M, A>>(priority: Priority, function: F, args: A) {
-    with_frame("post_task_with", |frame| {
-        frame.check_state::<M, A, F>();
-        frame.with_context("post_task_with", |cx| {
-            if cx.effects.travels {
-                return post_traveller(cx, priority, function, args);
-            }
-            cx.post_with(priority, Call::new(function, args));
-        });
-    });
+    let here = Here::new();
+    let frame = here.frame("post_task_with");
+    frame.check_state::<M, A, F>();
+    let mut cx = frame.context("post_task_with");
+    if cx.effects.travels {
+        return post_traveller(&mut cx, priority, function, args);
+    }
+    cx.post_with(priority, Call::new(function, args));
 }
 
 /// Posts a call in a run whose tasks travel, where the function must be registered.
@@ -216,6 +222,7 @@ pub fn post_task_with<M, A: TaskArgs, F: TaskFn<M, A>>(priority: Priority, funct
 /// Cold and with a post of its own, so that on threads nothing of it is left but one comparison.
 #[cold]
 #[inline(never)]
+#[track_caller]
 fn post_traveller<M, A: TaskArgs, F: TaskFn<M, A>>(
     cx: &mut Context<'_, Call>,
     priority: Priority,
@@ -245,8 +252,9 @@ fn post_traveller<M, A: TaskArgs, F: TaskFn<M, A>>(
 ///
 /// Outside a message loop's `begin` and tasks.
 #[inline]
+#[track_caller]
 pub fn merge<V: Value + Merge>(key: Key<V>, value: V) {
-    with_frame("merge", |frame| frame.with_context("merge", |cx| cx.merge(key, value)));
+    Here::new().frame("merge").context("merge").merge(key, value);
 }
 
 /// Waits for the dict's lock and takes it: [`Context::lock`] for functions.
@@ -271,8 +279,10 @@ pub fn merge<V: Value + Merge>(key: Key<V>, value: V) {
 /// # Panics
 ///
 /// Outside a message loop's `begin` and tasks, and when this task holds the lock already.
+#[inline]
+#[track_caller]
 pub fn global_lock() -> ScopeLock {
-    with_frame("global_lock", |frame| frame.with_context("global_lock", |cx| cx.lock()))
+    Here::new().frame("global_lock").context("global_lock").lock()
 }
 
 /// Publishes what has been posted and merged so far: [`Context::flush`] for functions.
@@ -297,8 +307,9 @@ pub fn global_lock() -> ScopeLock {
 /// # Panics
 ///
 /// Outside a message loop's `begin` and tasks.
+#[track_caller]
 pub fn flush() {
-    with_frame("flush", |frame| frame.with_context("flush", |cx| cx.flush()));
+    Here::new().frame("flush").context("flush").flush();
 }
 
 /// The dict of the run on this thread.
@@ -323,8 +334,10 @@ pub fn flush() {
 /// # Panics
 ///
 /// Outside a message loop.
+#[track_caller]
 pub fn dict() -> DictHandle {
-    with_frame("dict", |_| DictHandle { here: std::marker::PhantomData })
+    Here::new().frame("dict");
+    DictHandle { here: PhantomData }
 }
 
 /// The dict, reached from plain functions.
@@ -360,7 +373,7 @@ pub fn dict() -> DictHandle {
 /// ```
 pub struct DictHandle {
     /// It belongs to this thread's run.
-    here: std::marker::PhantomData<*const ()>,
+    here: PhantomData<*const ()>,
 }
 
 impl DictHandle {
@@ -370,11 +383,14 @@ impl DictHandle {
     /// # Panics
     ///
     /// Outside a message loop, and when this task holds the lock: read through the guard.
+    #[track_caller]
     pub fn get<V: Value + Clone>(&self, key: Key<V>) -> Option<V> {
-        with_frame("dict().get", |frame| match frame.end {
+        let here = Here::new();
+        let frame = here.frame("dict().get");
+        match frame.end {
             Some(dict) => dict.get(key),
-            None => frame.with_context("dict().get", |cx| cx.get(key)),
-        })
+            None => frame.context("dict().get").get(key),
+        }
     }
 
     /// Lends the value to `f` without copying it. In the middle of a run `f` holds the lock. On threads
@@ -383,11 +399,18 @@ impl DictHandle {
     /// # Panics
     ///
     /// As [`get`](DictHandle::get) does.
+    #[track_caller]
     pub fn with<V: Value, O>(&self, key: Key<V>, f: impl FnOnce(Option<&V>) -> O) -> O {
-        with_frame("dict().with", |frame| match frame.end {
+        let here = Here::new();
+        let frame = here.frame("dict().with");
+        match frame.end {
             Some(dict) => f(dict.get_ref(key)),
-            None => f(frame.with_context("dict().with", |cx| cx.lock()).peek(key)),
-        })
+            None => {
+                // The context is given back before `f` runs, which may post.
+                let mut lock = frame.context("dict().with").lock();
+                f(lock.peek(key))
+            }
+        }
     }
 
     /// Sets the value and returns the one that was there.
@@ -396,6 +419,7 @@ impl DictHandle {
     ///
     /// Outside a message loop's `begin` and tasks, and when this task holds the lock: write through
     /// the guard.
+    #[track_caller]
     pub fn insert<V: Value>(&self, key: Key<V>, value: V) -> Option<V> {
         global_lock().insert(key, value)
     }
@@ -405,6 +429,7 @@ impl DictHandle {
     /// # Panics
     ///
     /// As [`get`](DictHandle::get) does.
+    #[track_caller]
     pub fn contains<V: Value>(&self, key: Key<V>) -> bool {
         self.with(key, |value| value.is_some())
     }
@@ -414,6 +439,7 @@ impl DictHandle {
     /// # Panics
     ///
     /// As [`insert`](DictHandle::insert) does.
+    #[track_caller]
     pub fn remove<V: Value>(&self, key: Key<V>) -> Option<V> {
         global_lock().remove(key)
     }
@@ -461,29 +487,17 @@ impl<'a> Frame<'a> {
         f()
     }
 
-    /// Lends the context to `f`.
+    /// Lends the context.
     #[inline(always)]
-    fn with_context<O>(
-        &self,
-        what: &'static str,
-        f: impl FnOnce(&mut Context<'a, Call>) -> O,
-    ) -> O {
-        struct PutBack<'f, 'a>(&'f Frame<'a>, NonNull<Context<'a, Call>>);
-        impl Drop for PutBack<'_, '_> {
-            #[inline(always)]
-            fn drop(&mut self) {
-                self.0.cx.set(Some(self.1));
-            }
-        }
+    #[track_caller]
+    fn context(&self, what: &'static str) -> Lent<'_, 'a> {
         let Some(cx) = self.cx.take() else { self.no_context(what) };
-        let mut back = PutBack(self, cx);
-        // SAFETY: `running` got the context as `&mut` for as long as the frame lives, the frame lives
-        // while it is current, and `take` has made this the only way to it.
-        f(unsafe { back.1.as_mut() })
+        Lent { frame: self, cx }
     }
 
     #[cold]
     #[inline(never)]
+    #[track_caller]
     fn no_context(&self, what: &str) -> ! {
         if self.end.is_some() {
             panic!(
@@ -496,6 +510,7 @@ impl<'a> Frame<'a> {
 
     /// A method must be of this loop's state, which its function item does not show.
     #[inline(always)]
+    #[track_caller]
     fn check_state<M, A: TaskArgs, F: TaskFn<M, A>>(&self) {
         if let Some(wanted) = F::state()
             && !self.state.is(wanted)
@@ -505,18 +520,68 @@ impl<'a> Frame<'a> {
     }
 }
 
-#[inline(always)]
-fn with_frame<O>(what: &'static str, f: impl FnOnce(&Frame<'_>) -> O) -> O {
-    let frame = CURRENT.get();
-    if frame.is_null() {
-        outside(what);
+/// The context of a frame, which has none until this is dropped.
+struct Lent<'f, 'a> {
+    frame: &'f Frame<'a>,
+    cx: NonNull<Context<'a, Call>>,
+}
+
+impl<'a> Deref for Lent<'_, 'a> {
+    type Target = Context<'a, Call>;
+
+    #[inline(always)]
+    fn deref(&self) -> &Context<'a, Call> {
+        // SAFETY: as in `deref_mut`.
+        unsafe { self.cx.as_ref() }
     }
-    // SAFETY: a frame is current only inside its `enter`, on this thread, so it lives.
-    f(unsafe { &*frame })
+}
+
+impl<'a> DerefMut for Lent<'_, 'a> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut Context<'a, Call> {
+        // SAFETY: `running` got the context as `&mut` for as long as the frame lives, which is borrowed,
+        // and it was taken out, so that this is the only way to it.
+        unsafe { self.cx.as_mut() }
+    }
+}
+
+impl Drop for Lent<'_, '_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.frame.cx.set(Some(self.cx));
+    }
+}
+
+/// A call of a function of this module. It is made on the stack of that function and never leaves it: so
+/// it does not outlive the hook or task that has called it.
+///
+/// A function with a closure would do without that, but the place of a panic inside a closure is not that
+/// of the program's call.
+struct Here(PhantomData<*const ()>);
+
+impl Here {
+    #[inline(always)]
+    fn new() -> Self {
+        Self(PhantomData)
+    }
+
+    /// The frame that is current.
+    #[inline(always)]
+    #[track_caller]
+    fn frame(&self, what: &'static str) -> &Frame<'_> {
+        let frame = CURRENT.get();
+        if frame.is_null() {
+            outside(what);
+        }
+        // SAFETY: a frame is current only inside its `enter`, on this thread, and the function that has
+        // made `self` was called in there.
+        unsafe { &*frame.cast() }
+    }
 }
 
 #[cold]
 #[inline(never)]
+#[track_caller]
 fn outside(what: &str) -> ! {
     // In `end` the dict can be read, and nothing else is left to do.
     let hooks = if what.starts_with("dict") { "`begin`, `end`" } else { "`begin`" };

@@ -138,6 +138,7 @@ fn search(table: &'static Table, place: usize) -> Result<&'static Registered, St
 ///
 /// When the function is not registered.
 #[inline(never)]
+#[track_caller]
 pub(crate) fn must_be_registered(table: &'static Table) {
     if let Err(why) = find(table) {
         let name = table.name();
@@ -408,6 +409,22 @@ mod tests {
             assert_eq!((registered.index, registered.name), (index, name));
             let found = registry.of_type(registered.entry.id()).expect("it is there");
             assert_eq!(found.index, index);
+        }
+    }
+
+    /// Functions that are remembered in one place, as some of any program of more than 64 are.
+    #[test]
+    fn a_function_is_not_mistaken_for_another_that_was_found_before() {
+        let all = [Call::new(one, 1).table(), Call::new(none, ()).table()];
+        let tables: Vec<Table> = (0..=REMEMBERED).map(|at| *all[at / REMEMBERED]).collect();
+        let tables: &'static [Table] = tables.leak();
+        let (one, none) = (&tables[0], &tables[REMEMBERED]);
+        assert_eq!(one.number() % REMEMBERED, none.number() % REMEMBERED);
+        for _ in 0..2 {
+            for table in [one, none] {
+                let found = find(table).expect("it is registered");
+                assert_eq!(found.entry.id(), table.id(), "{} was found", found.name);
+            }
         }
     }
 

@@ -172,7 +172,14 @@ impl<R: ParallelTaskRunner> Runner<R> {
     /// [`start`](Runner::start) returns an error with exit code 130 that tells what was left. The
     /// second ends the process at once, with exit code 130.
     ///
-    /// Off unless it is set: a library does not take the signal uninvited.
+    /// Default: off. A library does not take the signal uninvited.
+    ///
+    /// This method is there with the feature `ctrlc`, which is not among the default ones:
+    ///
+    /// ```toml
+    /// [dependencies]
+    /// prunner = { version = "0.1", features = ["ctrlc"] }
+    /// ```
     ///
     /// ```no_run
     /// # use prunner::{MessageLoop, Runner};
@@ -182,6 +189,7 @@ impl<R: ParallelTaskRunner> Runner<R> {
     /// }
     /// ```
     #[cfg(feature = "ctrlc")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "ctrlc")))]
     pub fn ctrlc(mut self, stop: bool) -> Self {
         self.ctrlc = stop;
         self
@@ -348,7 +356,7 @@ impl<R: ParallelTaskRunner> Runner<R> {
         let broken = finished.broken.take();
         let mut report = Report::new(finished, start.elapsed(), workers);
         if let Err(cause) = begin {
-            return Err(Error::of_run(Kind::Begin(cause.to_string()), report));
+            return Err(Error::of_run(Kind::Begin(cause), report));
         }
         if let Some(kind) = failed.or(broken.map(Kind::Dict)) {
             return Err(Error::of_run(kind, report));
@@ -491,8 +499,8 @@ impl<R: ParallelTaskRunner> Runner<R> {
     ) -> Result<Report, Error> {
         let dead = report.ledger().dead > 0;
         let kind = match end {
-            end if interrupted => Kind::Interrupted(end.err().map(|cause| cause.to_string())),
-            Err(cause) => Kind::End(cause.to_string()),
+            end if interrupted => Kind::Interrupted(end.err()),
+            Err(cause) => Kind::End(cause),
             Ok(()) if dead && !self.tolerate_dead => Kind::Dead,
             Ok(()) => return Ok(report),
         };
@@ -564,7 +572,7 @@ mod tests {
             totals: Totals { posted, finished, dead },
             left,
             rows: Vec::new(),
-            failures: engine::Failures { first: vec![failure] },
+            failures: vec![failure],
             dict: Dict::new(),
             broken: None,
             started: 1,

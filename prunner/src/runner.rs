@@ -137,7 +137,7 @@ pub type TaskResult<T = ()> = Result<T, TaskError>;
 /// assert_eq!(handler("x").unwrap_err().to_string(), "invalid digit found in string");
 /// ```
 ///
-/// `Display` prints the whole chain of causes. Like `anyhow::Error` it does not implement
+/// `Display` prints the whole chain of causes, as far as they are not more than 32. Like `anyhow::Error` it does not implement
 /// [`std::error::Error`] itself, else `?` could not convert every error.
 ///
 /// The error itself is its cause:
@@ -157,7 +157,14 @@ impl TaskError {
     pub fn cause(&self) -> &(dyn error::Error + Send + Sync + 'static) {
         &**self.0
     }
+
+    pub(crate) fn into_cause(self) -> Box<dyn error::Error + Send + Sync> {
+        *self.0
+    }
 }
+
+/// How many causes of an error are shown. There may be no last one.
+const MOST_CAUSES: usize = 32;
 
 impl<E: Into<Box<dyn error::Error + Send + Sync>>> From<E> for TaskError {
     fn from(cause: E) -> Self {
@@ -169,11 +176,12 @@ impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.cause())?;
         let mut next = self.cause().source();
-        while let Some(cause) = next {
+        for _ in 0..MOST_CAUSES {
+            let Some(cause) = next else { return Ok(()) };
             write!(f, ": {cause}")?;
             next = cause.source();
         }
-        Ok(())
+        if next.is_some() { f.write_str(": ...") } else { Ok(()) }
     }
 }
 

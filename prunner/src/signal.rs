@@ -49,7 +49,7 @@ fn install() -> Result<(), Error> {
     });
     match RESULT.get() {
         None => Ok(()),
-        Some(error) => Err(Error::config(error.clone())),
+        Some(error) => Err(Error::config(error)),
     }
 }
 

@@ -1,8 +1,13 @@
 //! What a task is: a label and its data.
 
-use std::{borrow::Cow, fmt};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write as _},
+};
 
 use serde::{Deserialize, Serialize};
+
+use crate::text::Text;
 
 /// A task that has a label: what reports count it under and what a log calls it.
 ///
@@ -92,7 +97,7 @@ pub(crate) const fn hash(name: &str) -> u64 {
     hash
 }
 
-/// The data of `task` as text, if it has any.
+/// The data of `task` as text, if it has any: as much as is kept of it, and no more is written.
 pub(crate) fn data_text(task: &impl Labeled) -> Option<String> {
     struct Data<'a, T>(&'a T);
     impl<T: Labeled> fmt::Display for Data<'_, T> {
@@ -100,11 +105,10 @@ pub(crate) fn data_text(task: &impl Labeled) -> Option<String> {
             self.0.fmt_data(f)
         }
     }
-    use fmt::Write as _;
-    let mut text = String::new();
+    let mut text = Text::data();
     // A user's `Debug` that returns an error leaves the text as far as it came.
     let _ = write!(text, "{}", Data(task));
-    (!text.is_empty()).then_some(text)
+    (!text.is_empty()).then(|| text.finish())
 }
 
 /// A task whose label is chosen at run time: the shape of the original's `Task(label, data)`.

@@ -16,7 +16,8 @@ use crate::runner::{TaskError, TaskResult};
 /// again: so they are serde types that can be cloned.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the argument of a posted function",
-    note = "arguments are `Clone + Serialize + Deserialize + Send + 'static`"
+    note = "arguments are `Clone + Serialize + Deserialize + Send + 'static`: derive what is missing, \
+            and take a `String` for a `&str`"
 )]
 pub trait TaskArgs: Clone + Serialize + DeserializeOwned + Send + 'static {}
 
@@ -34,8 +35,10 @@ impl<A: Clone + Serialize + DeserializeOwned + Send + 'static> TaskArgs for A {}
 #[diagnostic::on_unimplemented(
     message = "this function cannot be posted with an argument of type `{A}`",
     label = "does not take `{A}`, or returns something else than `()` or a `TaskResult`",
-    note = "post_task(f, a) is for `fn f(a: A)`; of several arguments: post_task(f, (a, b))",
-    note = "a method of the loop's state, `fn f(&self, a: A)`, is posted as post_task(Type::f, a)"
+    note = "post_task(f, a) is for `fn f(a: A)`; of two to four arguments: post_task(f, (a, b))",
+    note = "a method of the loop's state, `fn f(&self, a: A)`, is posted as post_task(Type::f, a)",
+    note = "an error that it returns is sent between threads: `Box<dyn Error + Send + Sync>`, not \
+            `Box<dyn Error>`"
 )]
 pub trait TaskFn<M, A>: Send + 'static {
     /// Calls the function; `state` is the message loop's.
@@ -104,7 +107,11 @@ impl<'a> State<'a> {
 /// assert!(().into_task_result().is_ok());
 /// assert!(Err::<(), _>("it failed").into_task_result().is_err());
 /// ```
-#[diagnostic::on_unimplemented(message = "a task returns nothing or a `TaskResult`, not `{Self}`")]
+#[diagnostic::on_unimplemented(
+    message = "a task returns nothing or a `TaskResult`, not `{Self}`",
+    note = "an error may be of any type that `?` converts into a `TaskError`: one that is sent between \
+            threads, so `Box<dyn Error + Send + Sync>` and not `Box<dyn Error>`"
+)]
 pub trait IntoTaskResult {
     /// The result of the task.
     ///
@@ -121,6 +128,7 @@ impl IntoTaskResult for () {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<E: Into<TaskError>> IntoTaskResult for Result<(), E> {
     #[inline(always)]
     fn into_task_result(self) -> TaskResult {

@@ -61,6 +61,17 @@ impl Meeting {
         Invitation(address(&self.scratch).to_string_lossy().into_owned())
     }
 
+    /// Waits for the next handler to come, for as long as it takes: where a test waits for its turn first,
+    /// and a watchdog watches what it waits for.
+    ///
+    /// # Panics
+    ///
+    /// When nobody can come any more.
+    pub fn next_however_late(&self) -> Guest {
+        let guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
+        guests.recv().expect("the meeting goes on")
+    }
+
     /// Waits for the next handler to come.
     ///
     /// # Panics

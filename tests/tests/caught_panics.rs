@@ -15,6 +15,8 @@ use prunner_tests::{
 };
 use serde::{Deserialize, Serialize};
 
+prunner_tests::watched!();
+
 /// A value that cannot be merged with another. It panics without a word: there are many.
 #[derive(Serialize, Deserialize)]
 struct Lone;

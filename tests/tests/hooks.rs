@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use prunner::{Context, Error, Key, Labeled, Sum, TaskResult};
+use prunner::{Context, Error, Key, Labeled, Priority, Sum, TaskResult};
 use prunner_tests::{
     gate::{Gate, PATIENCE},
     program::{program, program_with_end},
@@ -113,6 +113,28 @@ fn a_begin_that_fails_wakes_those_who_sleep() {
             );
             let error = setting.runner(broken).start().expect_err("begin fails");
             assert_eq!(error.report().map(|report| report.workers_started()), Some(3));
+        }
+    }
+}
+
+/// A post with a priority does not even wait for a second one.
+#[test]
+fn what_begin_posts_with_a_priority_is_published_as_it_comes() {
+    for setting in Setting::all(&[1, 2]) {
+        for priority in [Priority::High, Priority::Low] {
+            let broken = program(
+                |cx| {
+                    cx.merge(DONE, Sum(1));
+                    cx.post_with(priority, Number(1));
+                    Err("too late".into())
+                },
+                |_: &Number, _| Ok(()),
+            );
+            let error = setting.runner(broken).start().expect_err("begin fails");
+            let report = error.report().expect("there was a run");
+            let ledger = report.ledger();
+            assert_eq!((ledger.posted, ledger.finished + ledger.left), (1, 1), "{setting:?}");
+            assert_eq!(report.dict().get(DONE), Some(Sum(1)), "what it had merged goes with it");
         }
     }
 }

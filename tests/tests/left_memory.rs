@@ -9,6 +9,8 @@ use std::{
 use prunner::{Labeled, Report};
 use prunner_tests::{program::program, setting::Setting};
 
+prunner_tests::watched!();
+
 /// Counts what the program has allocated, and the most that it had since it was last asked.
 struct Counting;
 

@@ -14,6 +14,8 @@ use prunner_tests::{
 };
 use serde::{Deserialize, Serialize};
 
+prunner_tests::watched!();
+
 const TASKS: u64 = 100;
 const DONE: Key<Sum<u64>> = Key::new("done");
 
@@ -36,6 +38,13 @@ fn assert_two_die(
     reason: &str,
     handler: impl Fn(u64, &mut prunner::Context<'_, Number>) -> TaskResult + Sync,
 ) {
+    reports(handler, |report| assert_two_dead(report, reason));
+}
+
+fn reports(
+    handler: impl Fn(u64, &mut prunner::Context<'_, Number>) -> TaskResult + Sync,
+    check: impl Fn(&Report),
+) {
     for setting in Setting::all(&[1, 3]) {
         let two_die = program(
             |cx| {
@@ -47,8 +56,7 @@ fn assert_two_die(
                 handler(n, cx)
             },
         );
-        let report = setting.runner(two_die).tolerate_dead(true).start().expect("tolerated");
-        assert_two_dead(&report, reason);
+        check(&setting.runner(two_die).tolerate_dead(true).start().expect("tolerated"));
     }
 }
 
@@ -57,10 +65,15 @@ fn is_deadly(n: u64) -> bool {
 }
 
 #[track_caller]
-fn assert_two_dead(report: &Report, reason: &str) {
+fn assert_all_but_two(report: &Report) {
     let ledger = report.ledger();
     assert_eq!((ledger.posted, ledger.finished, ledger.dead), (TASKS, TASKS - 2, 2));
     assert_eq!(report.dict().get(DONE), Some(Sum(TASKS - 2)));
+}
+
+#[track_caller]
+fn assert_two_dead(report: &Report, reason: &str) {
+    assert_all_but_two(report);
     for failure in report.failures() {
         assert_eq!((failure.message(), failure.is_panic()), (reason, true));
     }
@@ -229,9 +242,18 @@ impl Drop for Unspeakable {
 #[test]
 fn an_error_whose_text_and_destructor_panic() {
     for drop in [false, true] {
-        assert_two_die("no words", |n, _| match is_deadly(n) {
+        let handler = |n, _: &mut prunner::Context<'_, Number>| match is_deadly(n) {
             true => Err(Unspeakable { text: true, drop })?,
             false => Ok(()),
+        };
+        // The handler itself has not panicked: it has returned an error.
+        reports(handler, |report| {
+            assert_all_but_two(report);
+            for failure in report.failures() {
+                let message = failure.message();
+                assert!(message.starts_with("an error's Display or source panicked"), "{message}");
+                assert!(message.ends_with(": no words") && !failure.is_panic(), "{message}");
+            }
         });
     }
 }

@@ -1,5 +1,7 @@
 //! The macros of prunner: `#[derive(Labeled)]` and `#[task]`. Use them through the `prunner` crate.
 
+mod signature;
+
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as Tokens;
 use quote::{format_ident, quote, quote_spanned};
@@ -168,7 +170,7 @@ fn task_methods(block: &mut ItemImpl) -> Result<Tokens> {
         methods.push((attribute, &*method));
     }
     if !block.generics.params.is_empty() {
-        return Err(Error::new(block.generics.span(), GENERIC));
+        return Err(Error::new(block.generics.span(), signature::GENERIC));
     }
     if let Some((path, _)) = &block.trait_ {
         let text = "methods of a trait cannot be tasks: put them into an `impl` of the type alone";
@@ -179,6 +181,7 @@ fn task_methods(block: &mut ItemImpl) -> Result<Tokens> {
         let text = "no method of this block is under #[task]: put it on each that is posted, too";
         return Err(Error::new(of_type.span(), text));
     }
+    signature::check(methods.iter().map(|(_, method)| &method.sig))?;
     let mut entries = Vec::new();
     let mut submissions = Vec::new();
     for (attribute, method) in methods {
@@ -220,16 +223,10 @@ fn cfgs(attributes: &[Attribute]) -> Vec<Attribute> {
 }
 
 const ARGUMENTS: &str = "#[task] takes no arguments";
-const GENERIC: &str = "a task has no generic parameters: it is found by its name";
 
 /// The type of what a function is posted with: its argument, or a tuple of none or several.
 fn posted_arguments(signature: &Signature) -> Result<Tokens> {
-    if let Some(token) = &signature.asyncness {
-        return Err(Error::new(token.span(), "a task is not async: it may block its worker"));
-    }
-    if !signature.generics.params.is_empty() {
-        return Err(Error::new(signature.generics.span(), GENERIC));
-    }
+    signature::check([signature])?;
     let types: Vec<&Type> = signature
         .inputs
         .iter()

@@ -309,6 +309,7 @@ impl LocalDict {
 
     /// What this lease has made of the entry; else what it is at home, or was there a moment ago.
     #[cold]
+    #[track_caller]
     pub(super) fn peek_away<V: Value + Clone>(&self, away: &Away, key: Key<V>) -> Option<V> {
         away.home.settle();
         let mut lock = self.lock_here();
@@ -329,6 +330,7 @@ impl LocalDict {
 impl ScopeLock {
     /// Makes the entry the newest there is, and notes if it is going to be written.
     #[cold]
+    #[track_caller]
     pub(super) fn fetch<V: Value>(&mut self, key: Key<V>, access: Access) {
         let dict = self.dict.clone();
         let shared = dict.shared();
@@ -341,7 +343,9 @@ impl ScopeLock {
                 let joiners = shared.joiners.lock();
                 let mut deltas = joiners.iter().filter_map(|joiner| joiner.take(key.id()));
                 let joined = deltas.try_for_each(|delta| locked.join(delta));
-                joined.unwrap_or_else(|why| panic!("{why}"));
+                if let Err(why) = joined {
+                    panic!("{why}");
+                }
             }
             locked.known(key.id()).round = round;
         }
@@ -375,6 +379,7 @@ impl Locked {
     }
 
     /// Reads the entry under the home's lock, once a lease.
+    #[track_caller]
     fn pin<V: Value>(&mut self, key: Key<V>, home: &dyn Home) {
         let known = self.known(key.id());
         if known.pinned {
@@ -382,16 +387,22 @@ impl Locked {
         }
         if let Some(entry) = home.read(key.name(), known.version) {
             let adopted = self.adopt(key, &entry).and_then(|()| self.join_again(key.id()));
-            adopted.unwrap_or_else(|why| panic!("{why}"));
+            if let Err(why) = adopted {
+                panic!("{why}");
+            }
         }
         self.known(key.id()).pinned = true;
     }
 
     /// Takes an entry that was read without the lock, unless there is something better by now.
+    #[track_caller]
     fn see<V: Value>(&mut self, key: Key<V>, entry: &broker::Entry) {
         let known = self.known(key.id());
-        if !known.is_ahead() && entry.version > known.version {
-            self.adopt(key, entry).unwrap_or_else(|why| panic!("{why}"));
+        if !known.is_ahead()
+            && entry.version > known.version
+            && let Err(why) = self.adopt(key, entry)
+        {
+            panic!("{why}");
         }
     }
 

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     failure::Cause,
     sync::{AtomicBool, Barrier, Ordering, spin_loop},
+    text,
 };
 
 /// The dict of a run, for all its workers.
@@ -115,8 +116,9 @@ pub(super) const KEPT: &str = "a task has kept the dict's lock: its ScopeLock wa
 pub(super) fn not_complete(mut broken: Vec<&str>) -> Option<String> {
     broken.sort_unstable();
     broken.dedup();
-    let text = "a merge panicked, and these entries of the dict are not complete: ";
-    (!broken.is_empty()).then(|| format!("{text}{}", broken.join(", ")))
+    let lead = "a merge panicked, and these entries of the dict are not complete: ";
+    let names = || broken.iter().map(text::label).collect::<Vec<_>>().join(", ");
+    (!broken.is_empty()).then(|| format!("{lead}{}", names()))
 }
 
 /// The dict, reached from one thread.
@@ -130,6 +132,8 @@ pub(crate) struct LocalDict(Rc<SharedDict>);
 impl LocalDict {
     /// Waits for the lock and takes it. If the dict has a home, the home's lock comes first, and
     /// stays taken until the worker commits.
+    #[inline]
+    #[track_caller]
     pub(crate) fn lock(&self) -> ScopeLock {
         self.refuse_second();
         match &self.shared().away {
@@ -139,6 +143,7 @@ impl LocalDict {
     }
 
     /// What the dict holds now; the workers' merges are not joined.
+    #[track_caller]
     pub(crate) fn peek<V: Value + Clone>(&self, key: Key<V>) -> Option<V> {
         self.refuse_second();
         match &self.shared().away {
@@ -147,6 +152,8 @@ impl LocalDict {
         }
     }
 
+    #[inline(always)]
+    #[track_caller]
     fn refuse_second(&self) {
         assert!(
             HELD.get() != self.address(),
@@ -272,42 +279,50 @@ pub struct ScopeLock {
 
 impl ScopeLock {
     /// A copy of the value. [`get_ref`](ScopeLock::get_ref) does not copy.
+    #[track_caller]
     pub fn get<V: Value + Clone>(&mut self, key: Key<V>) -> Option<V> {
         self.reach(key, Access::Read).get(key)
     }
 
     /// The value.
+    #[track_caller]
     pub fn get_ref<V: Value>(&mut self, key: Key<V>) -> Option<&V> {
         self.reach(key, Access::Read).get_ref(key)
     }
 
     /// The value, to be changed.
     #[inline]
+    #[track_caller]
     pub fn get_mut<V: Value>(&mut self, key: Key<V>) -> Option<&mut V> {
         self.reach(key, Access::Change).get_mut(key)
     }
 
     /// Sets the value and returns the one that was there.
+    #[track_caller]
     pub fn insert<V: Value>(&mut self, key: Key<V>, value: V) -> Option<V> {
         self.reach_new(key).insert(key, value)
     }
 
     /// Takes the value out.
+    #[track_caller]
     pub fn remove<V: Value>(&mut self, key: Key<V>) -> Option<V> {
         self.reach(key, Access::Change).remove(key)
     }
 
     /// The place of a value, there or not.
+    #[track_caller]
     pub fn entry<V: Value>(&mut self, key: Key<V>) -> Entry<'_, V> {
         self.reach_new(key).entry(key)
     }
 
     /// Whether there is a value.
+    #[track_caller]
     pub fn contains<V: Value>(&mut self, key: Key<V>) -> bool {
         self.reach(key, Access::Read).contains(key)
     }
 
     /// The value as it was written or joined last; if the dict has a home, as it is.
+    #[track_caller]
     pub(crate) fn peek<V: Value>(&mut self, key: Key<V>) -> Option<&V> {
         if self.dict.shared().away.is_some() {
             return self.get_ref(key);
@@ -317,6 +332,7 @@ impl ScopeLock {
 
     /// The dict, with what must be joined first to use `key`.
     #[inline]
+    #[track_caller]
     fn reach<V: Value>(&mut self, key: Key<V>, access: Access) -> &mut Dict {
         let types = &self.dict.shared().types;
         if types.any_beyond() {
@@ -326,6 +342,7 @@ impl ScopeLock {
     }
 
     /// As [`reach`](ScopeLock::reach), for a key that may be new.
+    #[track_caller]
     fn reach_new<V: Value>(&mut self, key: Key<V>) -> &mut Dict {
         if self.locked_mut().dict.find(key).is_none() {
             self.dict.shared().types.register::<V>(key.id());
@@ -337,6 +354,7 @@ impl ScopeLock {
     /// is merged into.
     #[cold]
     #[inline(never)]
+    #[track_caller]
     fn catch_up<V: Value>(&mut self, key: Key<V>, access: Access) {
         if self.dict.shared().away.is_some() {
             self.fetch(key, access);
@@ -431,16 +449,19 @@ impl Types {
     /// # Panics
     ///
     /// When the key is already known with another type.
+    #[track_caller]
     fn register<V: 'static>(&self, key: KeyId) {
         self.note::<V>(key, false);
     }
 
     /// Notes the type of a key that is merged into.
+    #[track_caller]
     pub(super) fn register_merged<V: 'static>(&self, key: KeyId) {
         self.note::<V>(key, true);
         self.any_beyond.store(true, Ordering::Release);
     }
 
+    #[track_caller]
     fn note<V: 'static>(&self, key: KeyId, merged: bool) {
         let mut keys = self.keys.lock();
         let there = match keys.get_mut(key) {

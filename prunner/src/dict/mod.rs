@@ -25,6 +25,7 @@ use std::{
 use crate::{
     broker::{self, Encoded},
     codec::{self, Bytes, CodecError},
+    text,
 };
 use erased::Erased;
 use key::{KeyId, KeyMap};
@@ -92,11 +93,15 @@ struct Undecoded {
 }
 
 impl Undecoded {
+    #[track_caller]
     fn stored<V: Value>(&self, key: Key<V>) -> &Erased<dyn Stored> {
-        self.value.get_or_init(|| match decode(key, &self.encoded) {
-            Ok(value) => erase(value),
+        if let Some(value) = self.value.get() {
+            return value;
+        }
+        match decode(key, &self.encoded) {
+            Ok(value) => self.value.get_or_init(|| erase(value)),
             Err(why) => panic!("{why}"),
-        })
+        }
     }
 }
 
@@ -104,7 +109,7 @@ impl Undecoded {
 pub(crate) fn decode<V: Value>(key: Key<V>, encoded: &Encoded) -> Result<V, String> {
     match encoded.type_name == type_name::<V>() {
         true => codec::decode(&encoded.bytes.0)
-            .map_err(|error| format!("the dict's entry {:?} {error}", key.name())),
+            .map_err(|error| format!("the dict's entry {:?} {error}", text::label(key.name()))),
         false => Err(two_types(key.id(), &encoded.type_name, type_name::<V>())),
     }
 }
@@ -126,28 +131,35 @@ impl Dict {
     }
 
     /// A copy of the value. [`get_ref`](Dict::get_ref) does not copy.
+    #[track_caller]
     pub fn get<V: Value + Clone>(&self, key: Key<V>) -> Option<V> {
         self.get_ref(key).cloned()
     }
 
     /// The value.
+    #[track_caller]
     pub fn get_ref<V: Value>(&self, key: Key<V>) -> Option<&V> {
         let stored = match self.entries.get(key.id()) {
             Some(value) => value.as_ref()?,
             None => self.decoded(key)?,
         };
-        let wrong = || wrong_type(key.id(), stored.type_name(), type_name::<V>());
-        Some(stored.get().unwrap_or_else(wrong))
+        let value = stored.get();
+        if value.is_none() {
+            wrong_type(key.id(), stored.type_name(), type_name::<V>());
+        }
+        value
     }
 
     /// The value, to be changed.
     #[inline]
+    #[track_caller]
     pub fn get_mut<V: Value>(&mut self, key: Key<V>) -> Option<&mut V> {
         let place = self.find(key)?;
         self.at(place, key)
     }
 
     /// Sets the value and returns the one that was there.
+    #[track_caller]
     pub fn insert<V: Value>(&mut self, key: Key<V>, value: V) -> Option<V> {
         if let Some(old) = self.get_mut(key) {
             return Some(std::mem::replace(old, value));
@@ -157,6 +169,7 @@ impl Dict {
     }
 
     /// Takes the value out.
+    #[track_caller]
     pub fn remove<V: Value>(&mut self, key: Key<V>) -> Option<V> {
         self.get_mut(key)?;
         let stored: Box<dyn Any> = self.take(key.id())?;
@@ -169,6 +182,7 @@ impl Dict {
     }
 
     /// Whether there is a value.
+    #[track_caller]
     pub fn contains<V: Value>(&self, key: Key<V>) -> bool {
         self.get_ref(key).is_some()
     }
@@ -191,6 +205,7 @@ impl Dict {
     }
 
     /// Merges `value` into the entry.
+    #[track_caller]
     pub(crate) fn merge<V: Value + Merge>(&mut self, key: Key<V>, value: V) {
         match self.get_mut(key) {
             Some(old) => old.merge(value),
@@ -219,12 +234,14 @@ impl Dict {
 
     #[cold]
     #[inline(never)]
+    #[track_caller]
     fn decoded<V: Value>(&self, key: Key<V>) -> Option<&Erased<dyn Stored>> {
         Some(self.undecoded.as_ref()?.get(key.name())?.stored(key))
     }
 
     /// Where the value is, if there is one.
     #[inline(always)]
+    #[track_caller]
     fn find<V: Value>(&mut self, key: Key<V>) -> Option<usize> {
         if self.undecoded.is_some() {
             self.settle(key);
@@ -235,6 +252,7 @@ impl Dict {
 
     /// The value at a place.
     #[inline(always)]
+    #[track_caller]
     fn at<V: Value>(&mut self, place: usize, key: Key<V>) -> Option<&mut V> {
         let stored = self.entries.at(place).as_mut()?;
         if !stored.is::<V>() {
@@ -246,6 +264,7 @@ impl Dict {
     /// Moves the value to those that can be changed, if it came as bytes.
     #[cold]
     #[inline(never)]
+    #[track_caller]
     fn settle<V: Value>(&mut self, key: Key<V>) {
         let Some(undecoded) = &mut self.undecoded else { return };
         if let Some(value) = undecoded.get(key.name()) {
@@ -266,12 +285,13 @@ impl Dict {
 }
 
 #[cold]
+#[track_caller]
 fn wrong_type(key: KeyId, there: &str, wanted: &str) -> ! {
     panic!("{}", two_types(key, there, wanted))
 }
 
 fn two_types(key: KeyId, there: &str, wanted: &str) -> String {
-    let name = key.name;
+    let [name, there, wanted] = [key.name, there, wanted].map(text::label);
     format!("the dict's entry {name:?} holds a {there}, not a {wanted}: two keys share one name")
 }
 
@@ -304,23 +324,28 @@ pub struct Entry<'a, V> {
 
 impl<'a, V: Value> Entry<'a, V> {
     /// The value; `value` if there was none.
+    #[track_caller]
     pub fn or_insert(self, value: V) -> &'a mut V {
         self.or_insert_with(|| value)
     }
 
     /// The value; what `value` makes if there was none.
     #[inline]
+    #[track_caller]
     pub fn or_insert_with(self, value: impl FnOnce() -> V) -> &'a mut V {
-        let there = self.dict.find(self.key).or_else(|| {
-            self.dict.fill(self.key, value());
-            self.dict.find(self.key)
-        });
-        there
-            .and_then(|place| self.dict.at(place, self.key))
-            .expect("it was there, or was filled just now")
+        let place = match self.dict.find(self.key) {
+            Some(place) => Some(place),
+            None => {
+                self.dict.fill(self.key, value());
+                self.dict.find(self.key)
+            }
+        };
+        let Some(place) = place else { unreachable!("it was there, or was filled just now") };
+        self.dict.at(place, self.key).expect("there is a value in its place")
     }
 
     /// The value; the default if there was none.
+    #[track_caller]
     pub fn or_default(self) -> &'a mut V
     where
         V: Default,
@@ -329,6 +354,7 @@ impl<'a, V: Value> Entry<'a, V> {
     }
 
     /// Changes the value if there is one.
+    #[track_caller]
     pub fn and_modify(self, change: impl FnOnce(&mut V)) -> Self {
         if let Some(value) = self.dict.get_mut(self.key) {
             change(value);

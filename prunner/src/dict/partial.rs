@@ -1,10 +1,6 @@
 //! What one worker has merged and nobody has joined yet.
 
-use std::{
-    any::{Any, type_name},
-    mem,
-    sync::Arc,
-};
+use std::{any::Any, mem, sync::Arc};
 
 use crossbeam_utils::CachePadded;
 
@@ -79,6 +75,7 @@ pub(super) fn merges(
 impl Merges {
     /// Merges `value` into the entry, on behalf of the running attempt.
     #[inline(always)]
+    #[track_caller]
     pub(crate) fn merge<V: Value + Merge>(&mut self, key: Key<V>, value: V) {
         let attempt = self.attempts.running();
         let new = self.partial.with(|partial| match partial.typed(key) {
@@ -94,7 +91,12 @@ impl Merges {
     }
 
     /// The worker's first merge into this entry.
+    ///
+    /// # Panics
+    ///
+    /// When the key is known with another type, as it is if the entry is there and has that.
     #[cold]
+    #[track_caller]
     fn merge_first<V: Value + Merge>(&mut self, key: Key<V>, attempt: u64, value: V) {
         self.types.register_merged::<V>(key.id());
         let typed = Typed { key, committed: None, pending: Some(value), attempt, broken: false };
@@ -195,13 +197,11 @@ impl Joiner {
 }
 
 impl Partial {
+    /// The entry, if it is there and of this type.
     #[inline(always)]
     fn typed<V: Value + Merge>(&mut self, key: Key<V>) -> Option<&mut Typed<V>> {
         let slot = self.0.get_mut(key.id())?;
-        if !slot.is::<Typed<V>>() {
-            super::wrong_type(key.id(), slot.type_name(), type_name::<V>());
-        }
-        slot.get_mut()
+        if slot.is::<Typed<V>>() { slot.get_mut() } else { None }
     }
 
     fn broken(&self) -> impl Iterator<Item = &'static str> {
@@ -215,7 +215,6 @@ impl Partial {
 
 /// One entry, whatever its type.
 trait Slot: Send + std::fmt::Debug {
-    fn type_name(&self) -> &'static str;
     fn settle(&mut self);
     fn join_into(&mut self, dict: &mut Dict, running: u64);
     fn take_pending(&mut self, attempt: u64) -> Option<Box<dyn Any>>;
@@ -273,10 +272,6 @@ impl<V: Merge> Typed<V> {
 }
 
 impl<V: Value + Merge> Slot for Typed<V> {
-    fn type_name(&self) -> &'static str {
-        type_name::<V>()
-    }
-
     fn settle(&mut self) {
         let done = self.pending.take();
         self.commit(done);

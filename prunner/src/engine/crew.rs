@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     dict::{Attempts, Merges, SharedDict},
-    failure::Failure,
+    failure::{Failure, FailureLog},
     runner::ParallelTaskRunner,
     sync::{AtomicU64, Mutex, Ordering},
 };
@@ -26,7 +26,7 @@ pub(crate) struct Crew<'r, R: ParallelTaskRunner, Q: Queue<R::Task>> {
     pub(super) epochs: Epochs,
     pub(super) sleepers: Sleepers,
     pub(super) order: Order,
-    pub(super) failures: Mutex<Failures>,
+    pub(super) failures: Failures,
     /// What the others see of each worker, from its start on: a run of few tasks with many workers pays
     /// for those that it needs.
     desks: Box<[OnceLock<Desk<Q::Stealer>>]>,
@@ -74,18 +74,27 @@ pub(super) struct Outcome {
 
 /// The failures of a run: the first ones in full, the others as a number.
 #[derive(Debug, Default)]
-pub(crate) struct Failures {
-    pub(crate) first: Vec<Failure>,
+pub(super) struct Failures {
+    first: Mutex<Vec<Failure>>,
+    log: FailureLog,
 }
 
 /// How many failures are kept in full.
 const KEPT_FAILURES: usize = 100;
 
 impl Failures {
-    pub(super) fn add(&mut self, failure: Failure) {
-        if self.first.len() < KEPT_FAILURES {
-            self.first.push(failure);
+    pub(super) fn add(&self, failure: Failure) {
+        self.log.add(format_args!("task died on worker {}", failure.worker()), &failure);
+        let mut first = self.first.lock();
+        if first.len() < KEPT_FAILURES {
+            first.push(failure);
         }
+    }
+
+    /// Takes the first ones, at the end of the run.
+    pub(super) fn finish(&self) -> Vec<Failure> {
+        self.log.sum_up();
+        std::mem::take(&mut *self.first.lock())
     }
 }
 
@@ -106,7 +115,7 @@ impl<'r, R: ParallelTaskRunner, Q: Queue<R::Task>> Crew<'r, R, Q> {
             epochs: Epochs::new(workers),
             sleepers: Sleepers::new(workers),
             order,
-            failures: Mutex::new(Failures::default()),
+            failures: Failures::default(),
             desks: (0..workers).map(|_| OnceLock::new()).collect(),
             outcomes: Mutex::new(Vec::new()),
         }

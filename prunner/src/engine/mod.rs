@@ -17,17 +17,22 @@ mod wake;
 mod worker;
 
 pub(crate) use tally::Row;
-pub(crate) use times::{Times, clock_cost};
+pub(crate) use times::{Stopwatch, Times};
 
 use std::{sync::Arc, thread};
 
 use crew::Crew;
-pub(crate) use crew::{Failures, Totals};
+pub(crate) use crew::Totals;
 use queue::{BiasedQueue, DequeQueue, Order, Queue};
 use stop::Stop;
 use worker::Worker;
 
-use crate::{dict::Dict, failure::Cause, runner::ParallelTaskRunner, sync::Barrier};
+use crate::{
+    dict::Dict,
+    failure::{Cause, Failure},
+    runner::ParallelTaskRunner,
+    sync::Barrier,
+};
 
 /// How a run on threads is set up.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +50,8 @@ pub(crate) struct Finished {
     /// Tasks that were found in the queues when the run was over, each counted as it was dropped.
     pub(crate) left: u64,
     pub(crate) rows: Vec<Row>,
-    pub(crate) failures: Failures,
+    /// How the first tasks died.
+    pub(crate) failures: Vec<Failure>,
     pub(crate) dict: Dict,
     /// Why the dict is not whole, if it is not.
     pub(crate) broken: Option<String>,
@@ -87,7 +93,7 @@ fn sum_up<R: ParallelTaskRunner, Q: Queue<R::Task>>(
     let started = outcomes.len();
     let left = outcomes.iter().map(|outcome| outcome.left).sum();
     let rows = outcomes.into_iter().flat_map(|outcome| outcome.tally.into_rows()).collect();
-    let failures = std::mem::take(&mut *crew.failures.lock());
+    let failures = crew.failures.finish();
     let (dict, broken) = crew.dict.finish();
     Finished { begin, totals, left, rows, failures, dict, broken, started }
 }

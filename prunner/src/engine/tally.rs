@@ -3,7 +3,7 @@
 use std::{collections::HashMap, mem::needs_drop, time::Duration};
 
 use super::times::Times;
-use crate::task::Labeled;
+use crate::{task::Labeled, text};
 
 /// Counts and times by label, kept by one worker for itself.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl Tally {
             *clicker = Clicker { id, left: 0, due: 1, row };
             self.rows.push(Row {
                 id,
-                label: label.into(),
+                label: text::label(label).into(),
                 started: 0,
                 dead: 0,
                 times: Times::new(),

@@ -201,9 +201,8 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
 
     /// Counts a dead task.
     fn bury(&mut self, failure: Failure) {
-        let PostOffice { crew, me, desk, .. } = &self.post_office;
-        log::error!("task died on worker {me}: {failure}");
-        crew.failures.lock().add(failure);
+        let PostOffice { crew, desk, .. } = &self.post_office;
+        crew.failures.add(failure);
         // The merges of finished tasks that cannot be joined: no answer of this run would be right.
         if self.effects.merges.is_broken() || crew.dict.is_broken() {
             crew.stop.drain();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{broker::LabelCount, engine::Times};
+use crate::{broker::LabelCount, engine::Times, text};
 
 /// Which tasks of which labels were started, and which are to be measured. It belongs to the worker
 /// alone.
@@ -85,9 +85,10 @@ impl Counts {
     /// The place of a label that may be new.
     #[cold]
     pub(super) fn place(&mut self, label: &str) -> usize {
+        let label = text::label(label);
         let there = self.rows.iter().position(|row| row.label == label);
         there.unwrap_or_else(|| {
-            let (label, times) = (label.to_string(), Times::new());
+            let times = Times::new();
             self.rows.push(Row { label, finished: 0, dead: 0, times });
             self.rows.len() - 1
         })

@@ -37,7 +37,7 @@ pub(crate) use keeper::{Keeper, Overdue};
 pub(crate) use packer::Packer;
 pub(crate) use room::Room;
 pub(crate) use state::Phase;
-pub(crate) use worker::{Seat, failed};
+pub(crate) use worker::Seat;
 
 use crate::broker::{Commit, Release, Token};
 

@@ -9,7 +9,6 @@ use crate::{
     effects::Publish,
     engine::queue::{Buffer, Posts},
     failure::{Cause, Failure, drop_quietly},
-    lease::failed,
     task::{Labeled, Priority},
 };
 
@@ -77,8 +76,7 @@ impl<T: Labeled + Serialize> Outgoing<T> {
     /// A task that cannot be written as bytes: no other worker could take it over.
     #[cold]
     fn bury(&mut self, desk: &Desk, task: T, cause: Cause) {
-        let failure = failed(&task, cause, desk.worker());
-        log::debug!("task died as it was posted: {failure}");
+        let failure = Failure::of(&task, cause, desk.worker());
         self.unsent.push(failure);
         drop_quietly(task);
     }

@@ -4,7 +4,7 @@ use std::{
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use parking_lot::MutexGuard;
@@ -25,11 +25,12 @@ use crate::{
     context::Context,
     dict::Attempts,
     effects::Effects,
-    engine::{clock_cost, queue::Buffer},
-    failure::{Cause, Failure, PanicWatch, drop_quietly},
+    engine::{Stopwatch, queue::Buffer},
+    failure::{Cause, Failure, PanicWatch, drop_quietly, guarded},
     runner::ParallelTaskRunner,
     sync::Barrier,
-    task::{Labeled, data_text},
+    task::Labeled,
+    text,
 };
 
 /// One worker, on the thread that it runs on.
@@ -171,20 +172,20 @@ where
             Ok(start) => start,
             // Its label panicked.
             Err(cause) => {
-                let failure = failed(&task, cause, desk.worker());
+                let failure = Failure::of(&task, cause, desk.worker());
                 drop_finished(task);
                 return self.die_uncounted(&failure, desk);
             }
         };
         if let Some(token) = self.suspect {
-            let Failure { label, data, .. } = failed(&task, Cause::text(""), desk.worker());
+            let Failure { label, data, .. } = Failure::of(&task, Cause::text(""), desk.worker());
             self.office.link.suspect(token, &label, data);
         }
-        let started = start.measure.then(Instant::now);
+        let watch = start.measure.then(Stopwatch::start);
         let (runner, effects, publish) = (self.runner, &mut self.effects, &mut self.office);
         let run = || runner.run(&task, &mut Context { effects, publish });
         let result = catch_unwind(AssertUnwindSafe(run));
-        let took = started.map(|started| started.elapsed().saturating_sub(clock_cost()));
+        let took = watch.map(Stopwatch::elapsed);
         let cause = match result {
             Ok(Ok(())) => match drop_contained(task) {
                 Ok(()) => return self.finish(start, took, desk),
@@ -194,7 +195,7 @@ where
             Err(payload) if payload.is::<LeaseLost>() => return self.give_up(task, desk),
             Err(payload) => Cause::panic(payload),
         };
-        let failure = failed(&task, cause, desk.worker());
+        let failure = Failure::of(&task, cause, desk.worker());
         drop_finished(task);
         self.die(&failure, start, desk, slice)
     }
@@ -216,11 +217,11 @@ where
     /// Notes that a task starts.
     #[inline]
     fn start(&mut self, task: &R::Task, desk: &Desk) -> Result<Start, Cause> {
-        let id = contained(|| task.label_id())?;
+        let id = guarded(|| task.label_id())?;
         let start = match self.meter.start(id) {
             Some(start) => start,
             None => {
-                let label = contained(|| task.label().to_string())?;
+                let label = guarded(|| text::label(task.label()))?;
                 let place = desk.lock().counts.place(&label);
                 self.meter.start_first(id, place)
             }
@@ -275,7 +276,6 @@ where
         desk: &'d Desk,
         slice: &mut Slice,
     ) -> MutexGuard<'d, State> {
-        log::debug!("task died on worker {}: {failure}", desk.worker());
         let mut state = self.discard(desk);
         if state.held && desk.dict().take_touched() {
             let start_again = state.ended > 0;
@@ -302,7 +302,6 @@ where
     /// The task has died before it could be counted.
     #[cold]
     fn die_uncounted<'d>(&mut self, failure: &Failure, desk: &'d Desk) -> MutexGuard<'d, State> {
-        log::debug!("task died on worker {}: {failure}", desk.worker());
         let mut state = desk.lock_to_end_task();
         state.die_uncounted(failure);
         state
@@ -326,24 +325,10 @@ where
     }
 }
 
-/// What code of the program returns.
-#[inline]
-fn contained<O>(f: impl FnOnce() -> O) -> Result<O, Cause> {
-    catch_unwind(AssertUnwindSafe(f)).map_err(Cause::panic)
-}
-
-/// How `task` failed. Its label and its data are the program's and may panic, too.
-pub(crate) fn failed(task: &impl Labeled, cause: Cause, worker: usize) -> Failure {
-    let label = catch_unwind(AssertUnwindSafe(|| task.label().to_string()));
-    let data = catch_unwind(AssertUnwindSafe(|| data_text(task)));
-    let label = label.unwrap_or_else(|_| "a task without a label".to_string());
-    Failure::new(label, data.ok().flatten(), cause, worker)
-}
-
 /// Drops a task that has returned `Ok`, whose destructor may still make it fail.
 #[inline]
 fn drop_contained<T>(task: T) -> Result<(), Cause> {
-    if mem::needs_drop::<T>() { contained(|| drop(task)) } else { Ok(()) }
+    if mem::needs_drop::<T>() { guarded(|| drop(task)) } else { Ok(()) }
 }
 
 /// A destructor that panics after its task has died changes nothing.

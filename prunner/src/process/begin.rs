@@ -24,8 +24,7 @@ use crate::{
     dict::{Attempts, Home, SharedDict},
     effects::{Effects, Publish},
     engine::queue::{Buffer, Posts},
-    failure::{Cause, Failure, drop_quietly},
-    lease::failed,
+    failure::{Cause, Failure, FailureLog, drop_quietly},
     payload::Payload,
     runner::ParallelTaskRunner,
     sync::Barrier,
@@ -56,6 +55,7 @@ pub(super) struct Outside {
     hungry: AtomicBool,
     /// Why the run has failed: then nobody waits any more.
     failed: OnceLock<String>,
+    log: Arc<FailureLog>,
     /// Whether `begin` has panicked because the run has failed.
     cut_short: AtomicBool,
     dict: OnceLock<SharedDict>,
@@ -99,6 +99,7 @@ impl Outside {
             payload,
             hungry: AtomicBool::new(true),
             failed: OnceLock::new(),
+            log: Arc::default(),
             cut_short: AtomicBool::new(false),
             dict: OnceLock::new(),
             token: Mutex::new(Some(token)),
@@ -120,6 +121,11 @@ impl Outside {
         let home = OutsideHome(Arc::downgrade(&outside));
         let _ = outside.dict.set(SharedDict::at(Arc::new(home)));
         outside
+    }
+
+    /// What notes all dead tasks of the run.
+    pub(super) fn log(&self) -> &Arc<FailureLog> {
+        &self.log
     }
 
     fn dict(&self) -> &SharedDict {
@@ -375,7 +381,6 @@ impl Posted {
     #[cold]
     fn bury(&mut self, failure: &Failure) {
         self.posted += 1;
-        log::error!("task died as it was posted: {failure}");
         let label = failure.label().to_string();
         self.labels.push(LabelCount { label, dead: 1, ..LabelCount::default() });
         let report = Bytes(codec::to_bytes(failure).unwrap_or_default());
@@ -399,7 +404,8 @@ impl<T: Labeled + Serialize> Office<'_, T> {
             match outside.payload.write(&task, scratch) {
                 Ok(()) => outside.state.lock().post(priority, scratch),
                 Err(why) => {
-                    let failure = failed(&task, why, 0);
+                    let failure = Failure::of(&task, why, 0);
+                    outside.log.add("task died as it was posted", &failure);
                     outside.state.lock().bury(&failure);
                 }
             }

@@ -503,3 +503,34 @@ impl Link for SocketLink {
         self.send(&Up::Broken(why));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{codec::Bytes, engine::queue::Order};
+
+    fn hello(tasks: u64) -> Hello {
+        Hello {
+            runner_type: type_name::<u64>().into(),
+            runner: Bytes(codec::to_bytes(&7_u64).expect("it can be written")),
+            tasks,
+            worker: 0,
+            seats: 1,
+            all_seats: 1,
+            order: Order::Lifo,
+            lease: Duration::from_secs(1),
+            limits: Limits::default(),
+        }
+    }
+
+    /// A task is found by its number, which another list of functions gives to another function.
+    #[test]
+    fn a_parent_with_other_functions_is_refused() {
+        let mine = registry::registry().expect("all names differ").fingerprint();
+        assert_eq!(get_ready(&hello(mine)), Ok(7_u64));
+        let why = get_ready::<u64>(&hello(mine ^ 1)).expect_err("others are registered there");
+        assert!(why.contains("under #[task] are not those of the program"), "{why}");
+    }
+}

@@ -59,7 +59,7 @@ use crate::{
     broker::{Blob, Broker, DeadLetter, LabelCount, MemoryBroker, Outcome, Step, Token},
     codec::{self, Bytes},
     dict::Dict,
-    engine::{Failures, Finished, Row, Times, Totals, queue::Order, stop::Stop},
+    engine::{Finished, Row, Times, Totals, queue::Order, stop::Stop},
     error::{Error, Kind},
     failure::{Cause, Failure},
     payload::Payload,
@@ -188,6 +188,7 @@ where
     let (begin, ended) =
         supervise(supervisor, &outside, runner, stop).map_err(|error| cannot(&error))?;
     let outcome = broker.outcome().map_err(|error| cannot(&error))?;
+    outside.log().sum_up();
     Ok(finished(outcome, begin, ended))
 }
 
@@ -279,7 +280,7 @@ fn finished(outcome: Outcome, begin: Result<(), Cause>, ended: Ended) -> (Finish
         totals,
         left,
         rows: rows.collect(),
-        failures: Failures { first },
+        failures: first,
         dict: Dict::from_entries(entries),
         broken: None,
         started: ended.started,

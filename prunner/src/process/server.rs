@@ -23,7 +23,7 @@ use super::{
 use crate::{
     broker::{Broker, BrokerError, Commit, DeadLetter, Entry, Lock, Read, Release, Step, Token},
     codec,
-    failure::Failure,
+    failure::{Failure, FailureLog},
 };
 
 /// At most so many tokens may be wanted by one seat.
@@ -109,6 +109,23 @@ impl Server {
             broken: None,
             ended: 0,
             judged: 0,
+        }
+    }
+
+    /// Notes dead tasks here, as others of the run do.
+    pub(crate) fn log_failures(&mut self, log: Arc<FailureLog>) {
+        self.obituaries.log = log;
+    }
+
+    fn log_dead(&self, dead: &[DeadLetter]) {
+        for letter in dead {
+            match codec::decode::<Failure>(&letter.report.0) {
+                Ok(failure) => {
+                    let lead = format_args!("task died on worker {}", failure.worker());
+                    self.obituaries.log.add(lead, &failure);
+                }
+                Err(error) => log::error!("task died: its report {error}"),
+            }
         }
     }
 
@@ -390,7 +407,7 @@ impl Server {
                     };
                     mine.leases.push_front(kept);
                 }
-                log_dead(&commit.dead);
+                self.log_dead(&commit.dead);
                 let ended = commit.labels.iter().map(|it| it.finished.saturating_add(it.dead));
                 self.ended = ended.fold(self.ended, u64::saturating_add);
                 if let Some(line) = &mut self.lines[line] {
@@ -547,16 +564,6 @@ fn bound(entries: &mut Vec<Entry>) {
     };
     let fitting = entries.iter().map(fits).take_while(|fits| *fits).count();
     entries.truncate(fitting);
-}
-
-/// Tells of tasks that have died. The workers themselves have no log.
-fn log_dead(dead: &[DeadLetter]) {
-    for letter in dead {
-        match codec::decode::<Failure>(&letter.report.0) {
-            Ok(failure) => log::error!("task died on worker {}: {failure}", failure.worker()),
-            Err(error) => log::error!("task died: its report {error}"),
-        }
-    }
 }
 
 impl fmt::Debug for Server {

@@ -123,7 +123,8 @@ impl Supervisor {
     ) -> Self {
         let places = (0..plan.setup.workers).map(|_| Place::default()).collect();
         let Setup { lease, max_interruptions, max_deaths, .. } = plan.setup;
-        let server = Server::new(Arc::clone(&broker), Policy { lease, max_interruptions });
+        let mut server = Server::new(Arc::clone(&broker), Policy { lease, max_interruptions });
+        server.log_failures(Arc::clone(outside.log()));
         Self {
             plan,
             broker,

@@ -1,10 +1,10 @@
 //! Tasks whose workers die or are lost: what they are called, and what is said of them when they are dead.
 
-use std::{collections::HashMap, fmt, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use crate::{
     broker::{Lease, MOST_CRASHES, Token},
-    failure::{Cause, Failure},
+    failure::{Cause, Failure, FailureLog},
 };
 
 /// A lease of a seat.
@@ -87,6 +87,8 @@ impl Held {
 pub(super) struct Obituaries {
     most_interruptions: u32,
     killers: HashMap<Vec<u8>, Killer>,
+    /// What notes that tasks have died. The workers themselves have no log.
+    pub(super) log: Arc<FailureLog>,
 }
 
 /// A task that has lost workers.
@@ -102,7 +104,7 @@ pub(crate) struct Killer {
 
 impl Obituaries {
     pub(super) fn new(most_interruptions: u32) -> Self {
-        Self { most_interruptions, killers: HashMap::new() }
+        Self { most_interruptions, killers: HashMap::new(), log: Arc::default() }
     }
 
     /// Notes that a lease is released as crashed: `how` its worker died.
@@ -137,7 +139,7 @@ impl Obituaries {
         let (label, data) = name.unwrap_or_else(|| ("a task".into(), None));
         let failure = Failure::new(label, data, Cause::text(text), worker);
         if dead {
-            log::error!("task died: {failure}");
+            self.log.add("task died", &failure);
         }
         let killer = self.killers.entry(task.clone()).or_insert_with(|| Killer {
             task: task.clone(),

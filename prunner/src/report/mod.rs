@@ -1,18 +1,31 @@
-//! What a run tells when it is over.
+//! The report of a run that is over.
 
+mod serialized;
 mod table;
 
 use std::{collections::BTreeMap, fmt, time::Duration};
+
+use serde::Serialize;
 
 use crate::{
     dict::Dict,
     engine::{Finished, Row, Times},
     failure::Failure,
+    text,
 };
 
 /// Everything about a run that is over: the ledger, counts and times by label, failures, the dict.
 ///
-/// `Display` prints it for a terminal.
+/// `Display` prints it for a terminal: of more than 100 labels those with the most dead tasks, then those
+/// with the most tasks.
+///
+/// # Serialized
+///
+/// The fields are [`ledger`](Ledger), [`labels`](LabelReport) and [`failures`](Failure), both lists,
+/// `elapsed_ns`, `workers` and `workers_started`. They stay. The dict is not among them: read what is
+/// wanted of it by its keys.
+///
+/// # Examples
 ///
 /// ```
 /// use prunner::{Key, MessageLoop, Runner, Sum, merge, post_task};
@@ -45,7 +58,9 @@ pub struct Report {
     started: usize,
 }
 
-/// What happened to the tasks of a run: `posted = finished + dead + left`, always.
+/// The tasks of a run by what happened to them: `posted = finished + dead + left`, always.
+///
+/// Serialized, it has its four fields.
 ///
 /// ```
 /// use prunner::{MessageLoop, Runner, post_task};
@@ -57,7 +72,7 @@ pub struct Report {
 /// assert_eq!(ledger.to_string(), "posted 4 = finished 3 + dead 1");
 /// # Ok::<(), prunner::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Ledger {
     /// Tasks that were posted.
@@ -82,6 +97,16 @@ impl fmt::Display for Ledger {
 }
 
 /// The tasks of one label.
+///
+/// Labels are kept as a [`Failure`] keeps them, shortened to 256 bytes and without control characters.
+/// Those that are the same after that are counted together.
+///
+/// # Serialized
+///
+/// The fields are `label`, `finished`, `dead` and `measured`, then in nanoseconds, or null if nothing was
+/// measured, `mean_ns`, `median_ns`, `p99_ns` and `longest_ns`. They stay.
+///
+/// # Examples
 ///
 /// ```
 /// use prunner::{MessageLoop, Runner, post_task};
@@ -154,7 +179,7 @@ impl Report {
                 left: finished.left,
             },
             labels: by_label(finished.rows),
-            failures: finished.failures.first,
+            failures: finished.failures,
             dict: finished.dict,
             elapsed,
             workers,
@@ -178,6 +203,7 @@ impl Report {
 
     /// The tasks of one label.
     pub fn label(&self, label: &str) -> Option<&LabelReport> {
+        let label = text::label(label);
         self.labels.iter().find(|row| row.label == label)
     }
 
@@ -211,6 +237,11 @@ impl Report {
         self.started
     }
 
+    /// The ledger and the labels.
+    pub(crate) fn table(&self) -> impl fmt::Display {
+        Table(self)
+    }
+
     /// How many tasks died, and how the first of them.
     pub(crate) fn dead_summary(&self) -> impl fmt::Display {
         DeadSummary { ledger: self.ledger, failures: &self.failures }
@@ -242,9 +273,10 @@ impl fmt::Display for DeadSummary<'_> {
 
 /// Joins the rows of all workers by label.
 fn by_label(rows: Vec<Row>) -> Vec<LabelReport> {
-    let mut labels: BTreeMap<Box<str>, LabelReport> = BTreeMap::new();
+    let mut labels: BTreeMap<String, LabelReport> = BTreeMap::new();
     for row in rows {
         let Row { label, started, dead, times, .. } = row;
+        let label = text::label(label);
         // Only labels that panic now and then make this anything but exact.
         let finished = started.saturating_sub(dead);
         match labels.get_mut(&label) {
@@ -254,7 +286,7 @@ fn by_label(rows: Vec<Row>) -> Vec<LabelReport> {
                 known.times.join(&times);
             }
             None => {
-                let new = LabelReport { label: label.to_string(), finished, dead, times };
+                let new = LabelReport { label: label.clone(), finished, dead, times };
                 labels.insert(label, new);
             }
         }
@@ -262,17 +294,20 @@ fn by_label(rows: Vec<Row>) -> Vec<LabelReport> {
     labels.into_values().collect()
 }
 
+struct Table<'a>(&'a Report);
+
+impl fmt::Display for Table<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report { ledger, labels, elapsed, workers, started, .. } = self.0;
+        let elapsed = table::Short(*elapsed);
+        write!(f, "{ledger} in {elapsed} on {started} of {workers} workers")?;
+        table::write(f, labels)
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{} in {} on {} of {} workers",
-            self.ledger,
-            table::Short(self.elapsed),
-            self.started,
-            self.workers
-        )?;
-        table::write(f, &self.labels)?;
+        self.table().fmt(f)?;
         if self.ledger.dead > 0 {
             write!(f, "\n{}", self.dead_summary())?;
         }

@@ -6,23 +6,38 @@ use super::LabelReport;
 
 const HEAD: [&str; 7] = ["label", "finished", "dead", "mean", "median", "99 %", "longest"];
 
+/// How many labels the table shows.
+const MOST_ROWS: usize = 100;
+
+/// Writes the table behind what is there already; nothing if there are no labels.
 pub(super) fn write(f: &mut fmt::Formatter<'_>, labels: &[LabelReport]) -> fmt::Result {
+    if labels.is_empty() {
+        return Ok(());
+    }
+    let shown = with_most_tasks(labels);
     let rows: Vec<[String; 7]> =
-        std::iter::once(HEAD.map(String::from)).chain(labels.iter().map(cells)).collect();
+        std::iter::once(HEAD.map(String::from)).chain(shown.iter().map(|row| cells(row))).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    // Formatting pads to no more than that, and panics.
-    const WIDEST: usize = u16::MAX as usize;
-    let widths: [usize; 7] = std::array::from_fn(|column| width(column).unwrap_or(0).min(WIDEST));
-    for (line, row) in rows.iter().enumerate() {
-        if line > 0 {
-            writeln!(f)?;
-        }
-        write!(f, "  {:<width$}", row[0], width = widths[0])?;
+    let widths: [usize; 7] = std::array::from_fn(|column| width(column).unwrap_or(0));
+    for row in &rows {
+        write!(f, "\n  {:<width$}", row[0], width = widths[0])?;
         for (cell, width) in row.iter().zip(widths).skip(1) {
             write!(f, "  {cell:>width$}")?;
         }
     }
-    Ok(())
+    match labels.len() - shown.len() {
+        0 => Ok(()),
+        more => write!(f, "\n  and {more} more labels"),
+    }
+}
+
+/// The labels that are shown, in their order: those with the most dead tasks, then with the most tasks.
+fn with_most_tasks(labels: &[LabelReport]) -> Vec<&LabelReport> {
+    let mut shown: Vec<&LabelReport> = labels.iter().collect();
+    shown.sort_by_key(|row| std::cmp::Reverse((row.dead(), row.finished())));
+    shown.truncate(MOST_ROWS);
+    shown.sort_by_key(|row| row.label());
+    shown
 }
 
 fn cells(row: &LabelReport) -> [String; 7] {
@@ -66,18 +81,32 @@ impl fmt::Display for Short {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_label_may_be_longer_than_formatting_can_pad() {
-        use crate::engine::Times;
-        struct Table([LabelReport; 2]);
-        impl fmt::Display for Table {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write(f, &self.0)
-            }
+    struct Table(Vec<LabelReport>);
+
+    impl fmt::Display for Table {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write(f, &self.0)
         }
-        let row = |label: String| LabelReport { label, finished: 1, dead: 0, times: Times::new() };
-        let table = Table([row("a".repeat(70_000)), row("b".into())]).to_string();
-        assert!(table.contains(&"a".repeat(70_000)) && table.lines().count() == 3);
+    }
+
+    fn row(label: String, finished: u64, dead: u64) -> LabelReport {
+        LabelReport { label, finished, dead, times: crate::engine::Times::new() }
+    }
+
+    #[test]
+    fn the_rows_are_those_with_the_most_tasks() {
+        let label = |n: u64| format!("label {n:04}");
+        let few = Table((0..100).map(|n| row(label(n), 1, 0)).collect()).to_string();
+        assert!(few.lines().count() == 102 && !few.contains("more"), "{few}");
+
+        let dead = |n: u64| u64::from(n == 500);
+        let many = Table((0..1000).map(|n| row(label(n), n, dead(n))).collect()).to_string();
+        let lines: Vec<&str> = many.lines().collect();
+        assert_eq!(lines.len(), 103, "an empty line, the head, a hundred rows, the others: {many}");
+        assert!(lines[2].trim_start().starts_with("label 0500"), "{many}");
+        assert!(lines[3].trim_start().starts_with("label 0901"), "{many}");
+        assert_eq!(lines[102], "  and 900 more labels");
+        assert_eq!(Table(Vec::new()).to_string(), "");
     }
 
     #[test]
