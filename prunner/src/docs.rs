@@ -4,6 +4,7 @@
 pub mod guide {}
 
 /// [design]: crate::docs::design
+/// [failures]: crate::docs::guide#failures
 #[doc = include_str!("../docs/guarantees.md")]
 pub mod guarantees {}
 
