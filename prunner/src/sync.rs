@@ -59,6 +59,13 @@ impl<T> Mutex<T> {
     }
 }
 
+#[cfg(prunner_loom)]
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
 /// A busy-wait hint, which a model checker needs to see as a yield.
 #[inline]
 pub(crate) fn spin_loop() {
