@@ -108,9 +108,15 @@ impl Death {
     }
 
     /// Whether any other worker would end like this one, which has ended before it was ready. One that
-    /// was killed from outside says nothing about the next.
+    /// was killed from outside says nothing about the next, and one that has crashed not much: the signal
+    /// may have been sent.
     pub(super) fn is_final(&self) -> bool {
-        matches!(self.kind, Kind::Exited | Kind::Crashed | Kind::Late)
+        matches!(self.kind, Kind::Exited | Kind::Late)
+    }
+
+    /// Whether the worker seems to have crashed by itself.
+    pub(super) fn is_crash(&self) -> bool {
+        self.kind == Kind::Crashed
     }
 
     /// What is said of a worker that has ended before it was ready, with the cure.
@@ -177,8 +183,10 @@ mod tests {
 
     #[test]
     fn a_worker_that_was_killed_while_it_started_is_replaced() {
-        assert!(!death(libc::SIGKILL, None).is_final() && !death(libc::SIGTERM, None).is_final());
-        assert!(death(libc::SIGSEGV, None).is_final() && death(1 << 8, None).is_final());
+        for signal in [libc::SIGKILL, libc::SIGTERM, libc::SIGSEGV] {
+            assert!(!death(signal, None).is_final(), "{signal}");
+        }
+        assert!(death(1 << 8, None).is_final());
         assert!(Death::by(&Kill::Late(Duration::ZERO)).is_final());
         assert!(!Death::by(&Kill::Over).is_final());
     }

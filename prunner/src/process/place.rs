@@ -2,7 +2,13 @@
 
 use std::time::Duration;
 
-use super::child::{Stage, WorkerProcess};
+use super::{
+    child::{Stage, WorkerProcess},
+    death::Death,
+};
+
+/// So many crashes of one worker after the other, before any of them was ready, are the program's own.
+const MOST_EARLY_CRASHES: u32 = 5;
 
 /// The place of one worker process.
 #[derive(Default)]
@@ -11,12 +17,25 @@ pub(super) struct Place {
     /// How many workers were started here, not counting those that were unable to work.
     pub(super) started: u32,
     pub(super) given_up: bool,
+    /// Workers that have crashed before they were ready, one after the other.
+    early_crashes: u32,
 }
 
 impl Place {
+    /// Notes that the worker is ready.
+    pub(super) fn became_ready(&mut self) {
+        self.early_crashes = 0;
+    }
+
+    /// Notes that a worker has ended before it was ready; returns whether the next one would be no better.
+    pub(super) fn ended_early(&mut self, death: &Death) -> bool {
+        self.early_crashes += u32::from(death.is_crash());
+        death.is_final() || self.early_crashes >= MOST_EARLY_CRASHES
+    }
+
     /// What is known of it at `now`, by the clock of leases.
     pub(super) fn describe(&self, now: Duration) -> String {
-        let Self { started, given_up, process } = self;
+        let Self { started, given_up, process, .. } = self;
         let process = process.as_ref().map_or("none".to_string(), |process| {
             format!(
                 "pid {}, {:?}, heard {:?} ago, killed: {:?}, is sending: {}, has ended: {}",

@@ -353,6 +353,7 @@ impl Supervisor {
                     None => return Ok(()),
                     Some(Up::Ready) => {
                         process.stage = Stage::Ready;
+                        self.places[number].became_ready();
                         self.server.open(number, self.plan.setup.threads);
                     }
                     Some(Up::Refused(why)) => return self.refused(why),
@@ -418,7 +419,7 @@ impl Supervisor {
             log::debug!("worker process {number} (pid {pid}) has ended: {}", death.how);
             return;
         }
-        if stage != Stage::Ready && death.is_final() {
+        if stage != Stage::Ready && self.places[number].ended_early(&death) {
             return self.give_up(number, &death);
         }
         let when = if stage == Stage::Ready { "" } else { " before it was ready" };
@@ -442,8 +443,7 @@ impl Supervisor {
         }
     }
 
-    /// Gives up a worker that has ended by itself before it was ready, or was not in time: the next one
-    /// would be no better.
+    /// Gives up a worker that has ended by itself before it was ready, or was not in time.
     fn give_up(&mut self, number: usize, death: &Death) {
         let text = format!("worker process {number} {}", death.before_ready(&self.plan.setup));
         self.places[number].given_up = true;

@@ -31,7 +31,13 @@ fn main() -> ExitCode {
             Invitation::to(&arguments[1]).meet("a worker");
             prunner::worker_entry::<Program>();
         }
-        "crashes at start" if is_worker => std::process::abort(),
+        "crashes at start" if is_worker => {
+            // All workers, or the one that makes the file.
+            if arguments.get(2).is_none_or(|file| File::create_new(file).is_ok()) {
+                std::process::abort();
+            }
+            prunner::worker_entry::<Program>();
+        }
         "other entry" => prunner::worker_entry::<MessageLoop>(),
         "no threads" if is_worker => {
             // All workers, or the one that makes the file.
@@ -65,7 +71,7 @@ fn main() -> ExitCode {
         "slow start" => {
             play.run(1, [Deed::Add(1)], |it| it.start_timeout(Duration::from_millis(number(2))))
         }
-        "crashes at start" => play.add(2),
+        "crashes at start" => play.add(1),
         "little memory" => play.run(2, [Deed::Add(1)], |it| it.max_memory(4096)),
         "poll fails" => play.poll_fails(),
         "threads" => on_threads(),

@@ -1,6 +1,6 @@
 //! Workers that do not become ready: each reason is named, with its cure.
 
-use prunner_tests::{meeting::Meeting, process::Ended};
+use prunner_tests::{meeting::Meeting, process::Ended, scratch::Scratch};
 
 use super::{Family, alone};
 
@@ -39,6 +39,17 @@ fn a_worker_that_crashes_before_it_is_ready_is_not_told_to_call_its_entry() {
     let _alone = alone();
     let ended = Family::start("crashes at start", &[""]).end();
     assert_fails(&ended, &["before it was ready", "SIGABRT"], &["worker_entry", "memory"]);
+}
+
+#[test]
+fn a_single_crash_before_a_worker_is_ready_ends_nothing() {
+    let _alone = alone();
+    let scratch = Scratch::new();
+    let file = scratch.path().join("crashed").to_string_lossy().into_owned();
+    let ended = Family::start("crashes at start", &["", &file]).end();
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    assert_eq!(ended.output.matches("before it was ready").count(), 1, "{ended:?}");
+    assert!(!ended.output.contains("going on with"), "{ended:?}");
 }
 
 #[test]
