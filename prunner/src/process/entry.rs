@@ -200,6 +200,7 @@ where
     let to_parent = Arc::clone(&link);
     let keeper = thread::Builder::new().name("prunner-keeper".into()).spawn(move || {
         let _guard = Guard { link: &to_parent, what: "the keeper" };
+        group::go_on_without_parent();
         keep(keeper, &socket, inbox, &to_parent);
     });
     if let Err(error) = keeper {

@@ -85,6 +85,16 @@ pub(super) fn die_with_the_parent() -> io::Result<()> {
     Ok(())
 }
 
+/// Lets this process go on if it is stopped when its parent ends, so that it can
+/// [end](die_with_the_parent) itself. To be called on another thread than that: each has one such signal.
+pub(super) fn go_on_without_parent() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: this prctl takes a signal's number and affects this thread only.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGCONT);
+    }
+}
+
 /// Has a signal handled by a function, if nothing else handles or ignores it.
 fn catch(signal: libc::c_int, handler: extern "C" fn(libc::c_int)) -> io::Result<()> {
     // SAFETY: all zeros are a valid sigaction: the default, no flags, an empty mask.

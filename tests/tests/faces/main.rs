@@ -12,6 +12,8 @@ use prunner::{Error, MessageLoop, ParallelTaskRunner, Report, Runner};
 use prunner_tests::{gate::PATIENCE, watchdog::Watchdog};
 use serde::{Serialize, de::DeserializeOwned};
 
+prunner_tests::watched!();
+
 prunner::worker_test!(MessageLoop, misuse::Contexts, texts::LongLabels);
 
 /// What handlers run on.
