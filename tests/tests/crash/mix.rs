@@ -156,8 +156,8 @@ impl Play {
             *figures.faults.entry(*fault).or_default() += 1;
         }
         figures.deaths += self.deaths;
-        figures.slowest = figures.slowest.max(self.begun.elapsed());
         let ended = self.process.end();
+        figures.slowest = figures.slowest.max(self.begun.elapsed());
         let stalled = alarm.off();
         let checked = match stalled {
             Some(state) => {
@@ -202,7 +202,7 @@ impl Play {
     /// Kills come faster than work, for as long as the run bears it: each worker dies before it has
     /// got a lease.
     fn storm(&mut self) {
-        let until = 10 * FUSE.max(5 * self.scene.workers);
+        let until = 3 * FUSE.max(5 * self.scene.workers);
         while self.deaths < until && !self.process.has_ended() {
             if self.deliver(Fault::KillNewborn) {
                 self.delivered.push((self.begun.elapsed(), Fault::KillNewborn));
