@@ -224,8 +224,12 @@ pub(crate) fn unless_it_panics<O>(f: impl FnOnce() -> O) -> Option<O> {
 }
 
 /// Runs code of the program that may panic, and says with what.
+#[inline]
 pub(crate) fn guarded<O>(f: impl FnOnce() -> O) -> Result<O, Cause> {
-    catch_unwind(AssertUnwindSafe(f)).map_err(Cause::panic)
+    match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(done) => Ok(done),
+        Err(payload) => Err(Cause::panic(payload)),
+    }
 }
 
 /// The message of a panic whose payload is no text.

@@ -1,8 +1,16 @@
 //! Values of the program as bytes: its `Serialize` and `Deserialize` run contained.
 
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    thread,
+};
+
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{codec, failure::Cause};
+use crate::{
+    codec::{self, CodecError},
+    failure::Cause,
+};
 
 /// The bounds of what may travel.
 #[derive(Clone, Copy, Debug)]
@@ -25,27 +33,40 @@ impl Payload {
     /// # Errors
     ///
     /// When the value cannot be written or panics meanwhile, or takes too many bytes.
+    #[inline]
     pub(crate) fn write(
         self,
         value: &(impl Serialize + ?Sized),
         bytes: &mut Vec<u8>,
     ) -> Result<(), Cause> {
         let start = bytes.len();
-        let written = Cause::of(|| Ok(codec::encode(value, bytes)?)).and_then(|()| {
-            let length = bytes.len() - start;
-            match length <= self.most() {
-                true => Ok(()),
-                false => Err(Cause::text(format!(
-                    "takes {length} bytes, and at most {} may travel: post a name or a path instead of \
-                     the data, or raise Runner::max_payload",
-                    self.most
-                ))),
-            }
-        });
-        if written.is_err() {
-            bytes.truncate(start);
+        let written = catch_unwind(AssertUnwindSafe(|| codec::encode(value, bytes)));
+        match written {
+            Ok(Ok(())) if bytes.len() - start <= self.most() => Ok(()),
+            written => Err(self.refuse(start, bytes, written)),
         }
-        written
+    }
+
+    /// Why a value could not be written behind `start`.
+    #[cold]
+    #[inline(never)]
+    fn refuse(
+        self,
+        start: usize,
+        bytes: &mut Vec<u8>,
+        written: thread::Result<Result<(), CodecError>>,
+    ) -> Cause {
+        let length = bytes.len() - start;
+        bytes.truncate(start);
+        match written {
+            Err(payload) => Cause::panic(payload),
+            Ok(Err(error)) => Cause::text(error),
+            Ok(Ok(())) => Cause::text(format!(
+                "takes {length} bytes, and at most {} may travel: post a name or a path instead of the \
+                 data, or raise Runner::max_payload",
+                self.most
+            )),
+        }
     }
 
     /// Reads a value from all of `bytes`.
@@ -53,13 +74,14 @@ impl Payload {
     /// # Errors
     ///
     /// When the bytes are no such value, or reading them panics.
+    #[inline]
     pub(crate) fn read<T: DeserializeOwned>(self, bytes: &[u8]) -> Result<T, Cause> {
-        let mut value = None;
-        Cause::of(|| {
-            value = Some(codec::decode(bytes)?);
-            Ok(())
-        })?;
-        value.ok_or_else(|| Cause::text("cannot be read"))
+        let read = catch_unwind(AssertUnwindSafe(|| codec::decode(bytes)));
+        match read {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(Cause::text(error)),
+            Err(payload) => Err(Cause::panic(payload)),
+        }
     }
 }
 

@@ -1,7 +1,10 @@
 //! Follow-ups that wait with their worker: as bytes where its keeper can reach them, as values where
 //! only the worker can.
 
-use std::{collections::VecDeque, mem};
+use std::{
+    collections::VecDeque,
+    mem::{self, needs_drop},
+};
 
 use crate::{failure::drop_quietly, task::Priority};
 
@@ -116,7 +119,10 @@ impl<T> Values<T> {
     #[inline]
     pub(super) fn drop_gone(&mut self) {
         if !self.gone.is_empty() {
-            self.gone.drain(..).flatten().for_each(drop_quietly);
+            match needs_drop::<T>() {
+                true => self.gone.drain(..).flatten().for_each(drop_quietly),
+                false => self.gone.clear(),
+            }
         }
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct Office<T> {
 struct Outgoing<T> {
     bytes: Vec<u8>,
     /// Each with the length of its bytes.
-    tasks: Vec<(Priority, usize, T)>,
+    tasks: Vec<(T, u32, Priority)>,
     /// Those that cannot be written as bytes.
     unsent: Vec<Failure>,
 }
@@ -49,14 +49,15 @@ impl<T: Labeled + Serialize> Office<T> {
         self.values.catch_up(state.cuts);
         let Outgoing { bytes, tasks, unsent } = &mut self.outgoing;
         let mut at = 0;
-        for (priority, length, task) in tasks.drain(..) {
+        for (task, length, priority) in tasks.drain(..) {
             let start = at;
-            at += length;
+            at += length as usize;
             state.accept(priority, &bytes[start..at]);
             self.values.push(priority, task);
         }
         bytes.clear();
         bytes.shrink_to(MOST_SPARE);
+        tasks.shrink_to(MOST_SPARE / size_of::<(T, u32, Priority)>());
         unsent.drain(..).for_each(|failure| state.accept_unsent(&failure));
     }
 }
@@ -68,7 +69,7 @@ impl<T: Labeled + Serialize> Outgoing<T> {
     fn write(&mut self, desk: &Desk, priority: Priority, task: T) {
         let start = self.bytes.len();
         match desk.payload.write(&task, &mut self.bytes) {
-            Ok(()) => self.tasks.push((priority, self.bytes.len() - start, task)),
+            Ok(()) => self.tasks.push((task, (self.bytes.len() - start) as u32, priority)),
             Err(cause) => self.bury(desk, task, cause),
         }
     }
