@@ -15,6 +15,7 @@ pub mod faults {}
 #[doc = include_str!("../docs/coming-from-prunner-py.md")]
 pub mod coming_from_prunner_py {}
 
+/// [where code runs]: crate::docs::design#where-code-of-the-program-runs
 #[doc = include_str!("../docs/performance.md")]
 pub mod performance {}
 
