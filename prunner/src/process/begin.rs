@@ -147,9 +147,9 @@ impl Outside {
         let mut office = Office { outside: self, buffer, scratch: Vec::new() };
         let mut cx = Context { effects: &mut effects, publish: &mut office };
         let result = Cause::of(|| runner.begin(&mut cx));
+        let result = result.and_then(|()| effects.settle());
         match &result {
             Ok(()) => {
-                effects.merges.settle();
                 effects.merges.end_attempt();
                 office.collect(&mut effects.posts);
             }

@@ -65,6 +65,26 @@ fn a_lock_that_is_never_given_back_ends_the_run() {
     }
 }
 
+/// What was merged and flushed under the lock is not committed before `begin` ends.
+#[test]
+fn a_merge_that_panics_as_begin_ends_is_its_failure() {
+    for (workers, threads) in SETTINGS {
+        let _alone = alone();
+        let _watchdog = Watchdog::after(PATIENCE, "a run whose begin has failed");
+        let program = Travelling::new(Spoils, |cx| {
+            let lock = cx.lock();
+            cx.merge(SMALL, Sum(200));
+            cx.flush();
+            drop(lock);
+            cx.merge(SMALL, Sum(200));
+            Ok(())
+        });
+        let run = Runner::new(program).workers(workers).processes().threads(threads).start();
+        let error = run.expect_err("begin fails");
+        assert!(error.is_begin(), "{error}");
+    }
+}
+
 /// Meets the test: the first number while it holds the lock and has read an entry under it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Holds(Invitation);
