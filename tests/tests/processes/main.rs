@@ -40,6 +40,7 @@ prunner::worker_test!(
     Travelling<nested::Processes>,
     Travelling<nested::Threads>,
     Travelling<order::Breadth>,
+    Travelling<order::Families>,
     Travelling<order::Layers>,
     Travelling<order::Posts>,
     Travelling<order::Ranks>,

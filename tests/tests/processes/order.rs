@@ -13,7 +13,7 @@ use prunner_tests::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::start;
+use super::{Setting, start};
 
 const SEEN: Key<Append<u64>> = Key::new("seen");
 
@@ -129,6 +129,26 @@ fn oldest_first_is_breadth_first() -> Result<(), Error> {
     let report = start(Runner::new(program).workers(1).processes().order(Order::Fifo))?;
     let seen = report.dict().get(SEEN).map(|seen| seen.0);
     assert_eq!(seen, Some((0..2500).collect()));
+    Ok(())
+}
+
+handler!(Families: Number, |&Number(n), cx| {
+    if n < 500 {
+        cx.post_all((1..4).map(|child| Number(1000 * child + n)));
+    }
+    cx.merge(SEEN, Append::one(n));
+    Ok(())
+});
+
+#[test]
+fn each_runs_once_from_whichever_end_it_is_taken() -> Result<(), Error> {
+    for setting in Setting::all() {
+        let report = setting.start(Travelling::of(Families, (0..500).map(Number)))?;
+        let mut seen = report.dict().get(SEEN).unwrap_or_default().0;
+        seen.sort_unstable();
+        let expected = (0..4).flat_map(|child| (0..500).map(move |n| 1000 * child + n));
+        assert!(seen.into_iter().eq(expected), "{setting:?}");
+    }
     Ok(())
 }
 
