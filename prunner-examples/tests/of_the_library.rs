@@ -6,6 +6,8 @@ use std::fs;
 
 use program::{run, run_alone};
 
+prunner_tests::watched!();
+
 /// Runs a program that must end well, and returns what it prints.
 fn output(program: &str, args: &[&str]) -> String {
     let finished = run(program, args);

@@ -1,5 +1,4 @@
-//! What the tests of prunner share: the models of the threads engine's protocols, and what the
-//! integration tests wait on, draw from and run.
+//! What the tests of prunner share: what they wait on, draw from and run.
 
 pub mod busy;
 pub mod census;
@@ -11,7 +10,6 @@ pub mod limits;
 pub mod log_lines;
 pub mod logbook;
 pub mod meeting;
-pub mod model;
 pub mod notes;
 pub mod offspring;
 pub mod process;

@@ -5,7 +5,7 @@
 use std::{
     env, fs,
     os::unix::process::ExitStatusExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     time::Duration,
 };
@@ -51,16 +51,31 @@ fn a_test_that_hangs_is_reported_and_leaves_nothing() {
     }
 }
 
-#[test]
-fn all_programs_of_tests_are_watched() {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    let entries = fs::read_dir(tests).expect("the sources are there").flatten();
-    let files = entries.map(|it| it.path()).map(|it| match it.is_dir() {
+/// What is in a directory; nothing in one that is not there.
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten();
+    entries.map(|it| it.expect("it can be listed").path()).collect()
+}
+
+/// The sources that cargo makes programs of tests from.
+fn programs(tests: &Path) -> Vec<PathBuf> {
+    let files = entries(tests).into_iter().map(|it| match it.is_dir() {
         true => it.join("main.rs"),
         false => it,
     });
-    for file in files {
-        let text = fs::read_to_string(&file).expect("it can be read");
-        assert!(text.contains("prunner_tests::watched!("), "{} is not watched", file.display());
+    files.filter(|it| it.is_file() && it.extension().is_some_and(|it| it == "rs")).collect()
+}
+
+#[test]
+fn all_programs_of_tests_are_watched() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let packages = entries(&root).into_iter().filter(|it| it.join("Cargo.toml").exists());
+    let programs: Vec<_> = packages.flat_map(|it| programs(&it.join("tests"))).collect();
+    assert!(programs.iter().any(|it| it.ends_with(file!())), "{programs:?}");
+    for program in programs {
+        let text = fs::read_to_string(&program).expect("it can be read");
+        let mut lines = text.lines().map(|it| it.trim_start_matches("prunner_tests::"));
+        let watched = lines.any(|it| it.starts_with("watched!("));
+        assert!(watched, "{} is not watched", program.display());
     }
 }

@@ -1,7 +1,7 @@
 //! Everything that the workers share, and where each of them is.
 
 use super::phase::Phase;
-use crate::model::store_buffer::Memory;
+use crate::store_buffer::Memory;
 
 /// The largest number of workers that fits the model's memory.
 pub const MOST_WORKERS: usize = 3;

@@ -2,13 +2,17 @@
 //!
 //! Every test prints how many states it has visited (`--nocapture`). `PRUNNER_MODEL_LARGE=1` makes
 //! the sound models larger, for some minutes and some gigabytes. How to read what a failing test
-//! prints is explained in `prunner_tests::model`.
+//! prints is explained in `prunner_models`.
 
 use std::fmt::Debug;
 
-use prunner_tests::model::checker::{Exploration, Fault, Model, explore};
+use prunner_models::checker::{Exploration, Fault, Model, explore};
 
-prunner_tests::watched!();
+#[path = "../../prunner/src/watchdog/mod.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the tests of other crates use more of it")]
+mod watchdog;
+
+watched!();
 
 /// The size of a sound model: larger when `PRUNNER_MODEL_LARGE=1`.
 fn size<T>(normal: T, large: T) -> T {
@@ -47,7 +51,7 @@ fn fails<M: Model + Debug>(model: M, fault: Fault, steps: usize) {
 /// The threads find the end, and not too early.
 mod end_rule {
     use super::{Fault, fails, holds, size};
-    use prunner_tests::model::end_rule::{Crew, EndRule, Queues, Variant};
+    use prunner_models::end_rule::{Crew, EndRule, Queues, Variant};
 
     const EARLY: Fault = Fault::Violation("the end was declared while a task was unfinished");
 
@@ -127,7 +131,7 @@ mod end_rule {
 /// The counts prove the end.
 mod ledger {
     use super::{Fault, fails, holds, size};
-    use prunner_tests::model::ledger::{Ledger, Variant};
+    use prunner_models::ledger::{Ledger, Variant};
 
     const EARLY: Fault = Fault::Violation("the sums were equal while a task was unfinished");
 
@@ -152,7 +156,7 @@ mod ledger {
 /// Somebody declares the end before all sleep.
 mod last_look {
     use super::{Fault, fails, holds, size};
-    use prunner_tests::model::last_look::{LastLook, Variant};
+    use prunner_models::last_look::{LastLook, Variant};
 
     #[test]
     fn holds_when_workers_scan_registered() {
@@ -177,7 +181,7 @@ mod last_look {
 /// Never two at one queue.
 mod biased_lock {
     use super::{Fault, fails, holds, size};
-    use prunner_tests::model::biased_lock::{BiasedLock, Variant};
+    use prunner_models::biased_lock::{BiasedLock, Variant};
 
     const TWO_INSIDE: Fault = Fault::Violation("two threads are inside");
 
@@ -274,7 +278,7 @@ mod biased_lock {
 /// No task waits while a worker sleeps.
 mod park_wake {
     use super::{Fault, fails, holds, size};
-    use prunner_tests::model::park_wake::{ParkWake, Variant};
+    use prunner_models::park_wake::{ParkWake, Variant};
 
     fn model<const WORKERS: usize>(variant: Variant, budget: u8) -> ParkWake<WORKERS> {
         ParkWake { variant, budget }
@@ -346,7 +350,7 @@ mod park_wake {
 /// Worker processes leave no task behind a handler that takes for ever.
 mod sharing {
     use super::{Fault, fails, holds, size};
-    use prunner_tests::model::sharing::{Sharing, Variant};
+    use prunner_models::sharing::{Sharing, Variant};
 
     fn model<const WORKERS: usize>(
         variant: Variant,
@@ -394,8 +398,8 @@ mod sharing {
 /// The machine on which the protocols run is x86.
 mod litmus {
     use super::{Fault, fails, holds};
-    use prunner_tests::model::litmus::Instruction::{Fence, Load, Membarrier, Store};
-    use prunner_tests::model::litmus::{Litmus, X, Y};
+    use prunner_models::litmus::Instruction::{Fence, Load, Membarrier, Store};
+    use prunner_models::litmus::{Litmus, X, Y};
 
     const REACHED: Fault = Fault::Violation("the forbidden outcome");
 
@@ -436,5 +440,78 @@ mod litmus {
     fn a_thread_sees_its_own_stores() {
         let programs: [&[_]; 2] = [&[Store(X), Load(X)], &[]];
         holds(Litmus { programs, forbidden: [&[0], &[]] });
+    }
+}
+
+/// The checker finds what there is, and nothing else.
+mod checker {
+    use super::{Fault, Model, explore};
+    use prunner_models::checker::Turn;
+
+    /// A walk along given edges by a single actor, who starts at 0. State 9 is bad.
+    struct Walk {
+        edges: &'static [(u8, u8)],
+        finals: &'static [u8],
+    }
+
+    impl Model for Walk {
+        type State = u8;
+
+        fn initial(&self) -> u8 {
+            0
+        }
+
+        fn actors(&self) -> usize {
+            1
+        }
+
+        fn turn(&self, turn: &mut Turn<'_, u8>) {
+            let from = *turn.state;
+            for &(_, to) in self.edges.iter().filter(|edge| edge.0 == from) {
+                turn.step_on("walks to", to.into(), |next| *next = to);
+            }
+        }
+
+        fn violation(&self, state: &u8) -> Option<&'static str> {
+            (*state == 9).then_some("bad")
+        }
+
+        fn is_final(&self, state: &u8) -> bool {
+            self.finals.contains(state)
+        }
+    }
+
+    /// The fault of a walk, and where it went on the way to it.
+    fn fault(edges: &'static [(u8, u8)], finals: &'static [u8]) -> Option<(Fault, Vec<usize>)> {
+        let found = explore(&Walk { edges, finals }).counterexample?;
+        let places = found.steps.iter().filter_map(|step| step.object);
+        Some((found.fault, places.collect()))
+    }
+
+    #[test]
+    fn every_state_is_counted_once() {
+        let edges = &[(0, 1), (0, 2), (1, 3), (2, 3), (3, 0)];
+        let exploration = explore(&Walk { edges, finals: &[3] });
+        assert_eq!(exploration.states, 4);
+        assert!(exploration.counterexample.is_none());
+    }
+
+    #[test]
+    fn a_shortest_way_to_a_violation_is_found() {
+        let edges = &[(0, 1), (1, 2), (2, 9), (0, 3), (3, 9)];
+        assert_eq!(fault(edges, &[]), Some((Fault::Violation("bad"), vec![3, 9])));
+    }
+
+    #[test]
+    fn a_state_without_steps_is_a_deadlock_unless_it_is_final() {
+        assert_eq!(fault(&[(0, 1), (1, 2)], &[1]), None);
+        let edges = &[(0, 1), (0, 2)];
+        assert_eq!(fault(edges, &[1]), Some((Fault::Deadlock, vec![2])));
+    }
+
+    #[test]
+    fn a_circle_with_no_way_out_is_a_trap() {
+        let edges = &[(0, 1), (0, 2), (2, 3), (3, 2)];
+        assert_eq!(fault(edges, &[1]), Some((Fault::Trap, vec![2])));
     }
 }
