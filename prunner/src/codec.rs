@@ -6,7 +6,8 @@ use bincode::{
     BorrowDecode as _,
     config::{Configuration, Limit},
     de::{Decoder, DecoderImpl, read::Reader, read::SliceReader},
-    error::DecodeError,
+    enc::write::Writer,
+    error::{DecodeError, EncodeError},
     serde::BorrowCompat,
 };
 use serde::{
@@ -34,11 +35,22 @@ pub(crate) fn encode<T: Serialize + ?Sized>(
     bytes: &mut Vec<u8>,
 ) -> Result<(), CodecError> {
     let start = bytes.len();
-    let written = bincode::serde::encode_into_std_write(value, bytes, CONFIG);
+    let written = bincode::serde::encode_into_writer(value, Appended(bytes), CONFIG);
     if written.is_err() {
         bytes.truncate(start);
     }
     written.map(|_| ()).map_err(|error| CodecError(format!("cannot be written as bytes: {error}")))
+}
+
+/// Where values are written: behind what is there.
+struct Appended<'b>(&'b mut Vec<u8>);
+
+impl Writer for Appended<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
 }
 
 /// `value` as bytes.

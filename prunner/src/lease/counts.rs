@@ -34,6 +34,7 @@ pub(super) struct Start {
 
 impl Meter {
     /// Notes that a task starts whose label has this number; `None` if the label is new.
+    #[inline]
     pub(super) fn start(&mut self, id: u64) -> Option<Start> {
         if self.rows.get(self.last).is_none_or(|row| row.id != id) {
             self.last = self.rows.iter().position(|row| row.id == id)?;
@@ -107,6 +108,7 @@ impl Counts {
     }
 
     /// Notes that a task has finished.
+    #[inline]
     pub(super) fn finish(&mut self, place: usize) {
         self.rows[place].finished += 1;
     }

@@ -89,12 +89,14 @@ impl Desk {
         self.dict.get().expect("set before any worker works")
     }
 
+    #[inline]
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }
 
     /// Locks the desk for a task that ends. What it has merged appears together with its counts and
     /// posts, so it waits while they are taken for a commit.
+    #[inline]
     pub(super) fn lock_to_end_task(&self) -> MutexGuard<'_, State> {
         let mut state = self.lock();
         while state.sending.stage == Stage::Collecting {
@@ -113,6 +115,7 @@ impl Desk {
     }
 
     /// Notes that a handler starts.
+    #[inline]
     pub(super) fn start_handler(&self, state: &mut State) {
         let number = state.handler.number + 1;
         let since = self.timed.then(Instant::now);

@@ -2,7 +2,7 @@
 
 use super::{
     batching::{Batching, MOST_BLOB_BYTES, MOST_TASKS},
-    lanes::ByteLane,
+    lanes::Lane,
     roots::Roots,
 };
 use crate::{
@@ -21,7 +21,7 @@ pub(super) struct Draft {
     /// Tasks of the lease that were not started.
     pub(super) roots: Roots,
     /// Follow-ups that were not started, by priority.
-    pub(super) local: [ByteLane; 3],
+    pub(super) local: [Lane; 3],
     pub(super) posted: u64,
     pub(super) labels: Vec<LabelCount>,
     pub(super) dead: Vec<DeadLetter>,

@@ -1,12 +1,6 @@
-//! Follow-ups that wait with their worker: as bytes where its keeper can reach them, as values where
-//! only the worker can.
+//! Follow-ups that wait with their worker, as bytes: others can have them at any time.
 
-use std::{
-    collections::VecDeque,
-    mem::{self, needs_drop},
-};
-
-use crate::{failure::drop_quietly, task::Priority};
+use std::{collections::VecDeque, mem, ops::Range};
 
 /// From which end of a lane the next task is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,19 +9,23 @@ pub(super) enum End {
     Newest,
 }
 
-/// Follow-ups of one priority as bytes, in the order in which they were posted.
+/// Follow-ups of one priority, in the order in which they were posted.
 #[derive(Debug, Default)]
-pub(super) struct ByteLane {
-    /// From `head` on.
+pub(super) struct Lane {
+    /// Those that wait are at `head..end`.
     bytes: Vec<u8>,
     head: usize,
+    end: usize,
     lengths: VecDeque<u32>,
 }
 
 /// A lane moves its bytes to the start when so many before `head` are of no use any more.
 const MOST_GONE: usize = 64 << 10;
 
-impl ByteLane {
+/// So many bytes a lane keeps for the next tasks when it is empty.
+const MOST_SPARE: usize = 1 << 20;
+
+impl Lane {
     pub(super) fn len(&self) -> usize {
         self.lengths.len()
     }
@@ -36,35 +34,54 @@ impl ByteLane {
         self.lengths.is_empty()
     }
 
-    pub(super) fn push(&mut self, task: &[u8]) {
-        let length = u32::try_from(task.len()).expect("a task is shorter than 4 GiB");
-        self.bytes.extend_from_slice(task);
-        self.lengths.push_back(length);
+    /// Adds the task that `write` appends, unless it fails.
+    #[inline]
+    pub(super) fn push<E>(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.tidy();
+        write(&mut self.bytes)?;
+        let length = self.bytes.len() - self.end;
+        self.lengths.push_back(u32::try_from(length).expect("a task is shorter than 4 GiB"));
+        self.end = self.bytes.len();
+        Ok(())
     }
 
-    /// Moves a task to the end of `to`; false if there is none.
-    pub(super) fn take(&mut self, end: End, to: &mut Vec<u8>) -> bool {
+    /// Moves all of another lane to the end of this one.
+    #[inline]
+    pub(super) fn append(&mut self, other: &mut Lane) {
+        if self.is_empty() {
+            mem::swap(self, other);
+        } else {
+            self.tidy();
+            self.bytes.extend_from_slice(&other.bytes[other.head..other.end]);
+            self.lengths.append(&mut other.lengths);
+            self.end = self.bytes.len();
+        }
+        other.clear();
+    }
+
+    /// Takes a task. Its bytes are at the place that is returned until more tasks are added.
+    #[inline]
+    pub(super) fn take(&mut self, end: End) -> Option<Range<usize>> {
         match end {
             End::Newest => {
-                let Some(length) = self.lengths.pop_back() else { return false };
-                let start = self.bytes.len() - length as usize;
-                to.extend_from_slice(&self.bytes[start..]);
-                self.bytes.truncate(start);
+                let length = self.lengths.pop_back()? as usize;
+                self.end -= length;
+                Some(self.end..self.end + length)
             }
             End::Oldest => {
-                let Some(length) = self.lengths.pop_front() else { return false };
-                let end = self.head + length as usize;
-                to.extend_from_slice(&self.bytes[self.head..end]);
-                self.head = end;
+                let length = self.lengths.pop_front()? as usize;
+                self.head += length;
+                Some(self.head - length..self.head)
             }
         }
-        if self.lengths.is_empty() {
-            self.bytes.clear();
-            self.head = 0;
-        } else if self.head > MOST_GONE && self.head > self.bytes.len() / 2 {
-            self.bytes.drain(..mem::take(&mut self.head));
-        }
-        true
+    }
+
+    /// The bytes of the task that was taken from `place`.
+    pub(super) fn at(&self, place: Range<usize>) -> &[u8] {
+        &self.bytes[place]
     }
 
     /// The tasks, oldest first.
@@ -76,54 +93,30 @@ impl ByteLane {
             &self.bytes[start..at]
         })
     }
-}
 
-/// The same follow-ups as values. They belong to the worker alone: no code of the program, such as their
-/// destructor, runs where others wait for it.
-pub(super) struct Values<T> {
-    lanes: [VecDeque<T>; 3],
-    /// Up to which [cut](super::desk::State::cuts) they are what waits.
-    cuts: u64,
-    /// Those that were given away as bytes, until they are dropped.
-    gone: Vec<VecDeque<T>>,
-}
-
-impl<T> Values<T> {
-    pub(super) fn new() -> Self {
-        Self { lanes: Default::default(), cuts: 0, gone: Vec::new() }
-    }
-
-    /// Notes that all that waited before the last of so many cuts is elsewhere now.
-    pub(super) fn catch_up(&mut self, cuts: u64) {
-        if mem::replace(&mut self.cuts, cuts) != cuts {
-            let lanes = self.lanes.iter_mut().filter(|lane| !lane.is_empty());
-            self.gone.extend(lanes.map(mem::take));
-        }
-    }
-
-    pub(super) fn push(&mut self, priority: Priority, task: T) {
-        self.lanes[priority as usize].push_back(task);
-    }
-
-    /// Takes the value whose bytes were taken from this end.
-    pub(super) fn take(&mut self, lane: usize, end: End) -> T {
-        let lane = &mut self.lanes[lane];
-        let task = match end {
-            End::Oldest => lane.pop_front(),
-            End::Newest => lane.pop_back(),
-        };
-        task.expect("each follow-up that waits is there as a value, too")
-    }
-
-    /// Drops those that were given away.
+    /// Forgets the bytes of tasks that were taken.
     #[inline]
-    pub(super) fn drop_gone(&mut self) {
-        if !self.gone.is_empty() {
-            match needs_drop::<T>() {
-                true => self.gone.drain(..).flatten().for_each(drop_quietly),
-                false => self.gone.clear(),
-            }
+    fn tidy(&mut self) {
+        self.bytes.truncate(self.end);
+        if self.head > MOST_GONE && self.head > self.end / 2 {
+            self.move_to_the_start();
         }
+    }
+
+    #[cold]
+    fn move_to_the_start(&mut self) {
+        self.bytes.drain(..mem::take(&mut self.head));
+        self.end = self.bytes.len();
+    }
+
+    #[inline]
+    fn clear(&mut self) {
+        if self.bytes.capacity() > MOST_SPARE {
+            *self = Self::default();
+        }
+        self.bytes.clear();
+        self.lengths.clear();
+        (self.head, self.end) = (0, 0);
     }
 }
 
@@ -131,48 +124,66 @@ impl<T> Values<T> {
 mod tests {
     use super::*;
 
+    fn push(lane: &mut Lane, task: &[u8]) {
+        let written = lane.push(|bytes| {
+            bytes.extend_from_slice(task);
+            Ok::<(), ()>(())
+        });
+        written.expect("nothing refuses");
+    }
+
     #[test]
     fn a_lane_gives_from_both_ends_what_was_put_in() {
-        let mut lane = ByteLane::default();
+        let mut lane = Lane::default();
         let mut expected: VecDeque<Vec<u8>> = VecDeque::new();
         for round in 0..20_000_u32 {
             let task = vec![round as u8; (round % 40) as usize];
-            lane.push(&task);
+            push(&mut lane, &task);
             expected.push_back(task);
             let end = if round % 3 == 0 { End::Oldest } else { End::Newest };
             if round % 2 == 0 {
-                let mut taken = vec![1];
-                assert!(lane.take(end, &mut taken));
                 let mine = match end {
                     End::Oldest => expected.pop_front(),
                     End::Newest => expected.pop_back(),
                 };
-                assert_eq!(&taken[1..], &mine.unwrap()[..]);
+                let place = lane.take(end).expect("there are tasks");
+                assert_eq!(Some(lane.at(place)), mine.as_deref());
             }
         }
         assert_eq!(lane.iter().collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
-        let mut one = Vec::new();
         for _ in 0..expected.len() {
-            one.clear();
-            assert!(lane.take(End::Oldest, &mut one));
+            assert!(lane.take(End::Oldest).is_some());
         }
-        assert!(!lane.take(End::Oldest, &mut one) && !lane.take(End::Newest, &mut one));
-        assert!(lane.is_empty() && lane.bytes.is_empty());
+        assert!(lane.is_empty() && lane.take(End::Oldest).is_none());
+        assert_eq!(lane.take(End::Newest), None);
     }
 
     #[test]
-    fn values_that_were_given_away_are_dropped_when_asked_and_newer_ones_stay() {
-        let mut values = Values::new();
-        let old = std::rc::Rc::new(());
-        values.push(Priority::Normal, old.clone());
-        values.push(Priority::High, old.clone());
-        values.catch_up(0);
-        values.catch_up(1);
-        let new = std::rc::Rc::new(());
-        values.push(Priority::Normal, new.clone());
-        assert_eq!(std::rc::Rc::strong_count(&old), 3);
-        values.drop_gone();
-        assert_eq!(std::rc::Rc::strong_count(&old), 1);
-        assert!(std::rc::Rc::ptr_eq(&values.take(Priority::Normal as usize, End::Newest), &new));
+    fn what_cannot_be_written_is_no_task() {
+        let mut lane = Lane::default();
+        push(&mut lane, b"before");
+        assert_eq!(lane.push(|_| Err("never")), Err("never"));
+        push(&mut lane, b"after");
+        assert!(lane.iter().eq([&b"before"[..], b"after"]));
+    }
+
+    #[test]
+    fn one_lane_goes_behind_another_however_long_it_is() {
+        for mine in [0, 1, 5] {
+            for others in [0, 1, 1000] {
+                let (mut lane, mut other) = (Lane::default(), Lane::default());
+                for (lane, tasks) in [(&mut lane, 0..mine + 2), (&mut other, 100..others + 102)] {
+                    tasks.for_each(|task: u32| push(lane, &task.to_le_bytes()));
+                    // One is gone from each end.
+                    assert!(lane.take(End::Oldest).is_some() && lane.take(End::Newest).is_some());
+                }
+                lane.append(&mut other);
+                let expected = (1..mine + 1).chain(101..others + 101);
+                assert!(lane.iter().eq(expected.map(u32::to_le_bytes)));
+                assert!(other.is_empty() && other.iter().next().is_none());
+                push(&mut other, b"next");
+                assert!(other.iter().eq([b"next"]));
+            }
+        }
     }
 }

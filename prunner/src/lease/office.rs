@@ -1,10 +1,15 @@
-//! Where a worker's follow-ups go: to bytes as soon as their handler has ended, then to those that wait.
+//! Where a worker's follow-ups go: to bytes as soon as their handler has ended, then to those that wait,
+//! and back when it is their turn.
 
-use std::sync::Arc;
+use std::{mem::needs_drop, sync::Arc};
 
 use serde::Serialize;
 
-use super::{Desk, Link, lanes::Values, state::State};
+use super::{
+    Desk, Link,
+    lanes::{End, Lane},
+    state::State,
+};
 use crate::{
     effects::Publish,
     engine::queue::{Buffer, Posts},
@@ -12,73 +17,96 @@ use crate::{
     task::{Labeled, Priority},
 };
 
-/// The follow-ups of one worker.
+/// The way of a worker's follow-ups to those that wait.
 pub(super) struct Office<T> {
     pub(super) desk: Arc<Desk>,
     pub(super) link: Arc<dyn Link>,
     pub(super) buffer: Buffer<T>,
-    /// Those that wait.
-    pub(super) values: Values<T>,
-    /// Those of a handler that has just ended, or flushes.
-    outgoing: Outgoing<T>,
+    outgoing: Outgoing,
+    /// The last post of normal priority until it is fetched, also as a value. If the newest comes first it
+    /// is most often the next to run, and then need not be read from its bytes. No older one ever comes
+    /// behind it: what is cut off leaves for good.
+    newest: Option<T>,
+    /// The follow-up that was picked: as a value, or else as bytes.
+    pub(super) fetched: Option<T>,
+    pub(super) bytes: Vec<u8>,
 }
 
-struct Outgoing<T> {
-    bytes: Vec<u8>,
-    /// Each with the length of its bytes.
-    tasks: Vec<(T, u32, Priority)>,
-    /// Those that cannot be written as bytes.
-    unsent: Vec<Failure>,
+/// Posts of a handler that has just ended, or flushes, as bytes.
+#[derive(Default)]
+pub(super) struct Outgoing {
+    /// By priority.
+    pub(super) lanes: [Lane; 3],
+    pub(super) posted: u64,
+    /// Those that cannot be written.
+    pub(super) unsent: Vec<Failure>,
 }
 
 impl<T: Labeled + Serialize> Office<T> {
     pub(super) fn new(desk: Arc<Desk>, link: Arc<dyn Link>, buffer: Buffer<T>) -> Self {
-        let outgoing = Outgoing { bytes: Vec::new(), tasks: Vec::new(), unsent: Vec::new() };
-        Self { desk, link, buffer, values: Values::new(), outgoing }
+        let outgoing = Outgoing::default();
+        Self { desk, link, buffer, outgoing, newest: None, fetched: None, bytes: Vec::new() }
     }
 
     /// Writes the posts as bytes.
+    #[inline]
     pub(super) fn write(&mut self, posts: &mut Posts<T>) {
-        let Self { desk, buffer, outgoing, .. } = self;
-        buffer.drain(posts, |priority, task| outgoing.write(desk, priority, task));
+        if posts.len() == 0 {
+            return;
+        }
+        let Self { desk, buffer, outgoing, newest, .. } = self;
+        buffer.drain(posts, |priority, task| {
+            outgoing.posted += 1;
+            let lane = &mut outgoing.lanes[priority as usize];
+            let done_with = match lane.push(|bytes| desk.payload.write(&task, bytes)) {
+                Ok(()) if priority == Priority::Normal => newest.replace(task),
+                Ok(()) => Some(task),
+                Err(cause) => {
+                    outgoing.bury(desk, &task, cause);
+                    Some(task)
+                }
+            };
+            drop_finished(done_with);
+        });
     }
 
     /// Adds what was written to what waits.
     #[inline]
     pub(super) fn hand_over(&mut self, state: &mut State) {
-        self.values.catch_up(state.cuts);
-        let Outgoing { bytes, tasks, unsent } = &mut self.outgoing;
-        let mut at = 0;
-        for (task, length, priority) in tasks.drain(..) {
-            let start = at;
-            at += length as usize;
-            state.accept(priority, &bytes[start..at]);
-            self.values.push(priority, task);
+        if self.outgoing.posted > 0 {
+            state.accept(&mut self.outgoing);
         }
-        bytes.clear();
-        bytes.shrink_to(MOST_SPARE);
-        tasks.shrink_to(MOST_SPARE / size_of::<(T, u32, Priority)>());
-        unsent.drain(..).for_each(|failure| state.accept_unsent(&failure));
+    }
+
+    /// Fetches the follow-up that was picked from this end of a lane.
+    #[inline]
+    pub(super) fn fetch(&mut self, lane: usize, end: End, state: &State) {
+        let is_newest = lane == Priority::Normal as usize && end == End::Newest;
+        self.fetched = if is_newest { self.newest.take() } else { None };
+        if self.fetched.is_none() {
+            self.bytes.clear();
+            self.bytes.extend_from_slice(state.running_bytes().unwrap_or_default());
+        }
+    }
+
+    /// Drops what nothing waits for any more.
+    pub(super) fn forget(&mut self) {
+        drop_finished(self.newest.take());
     }
 }
 
-/// So many bytes are kept for the next posts.
-const MOST_SPARE: usize = 1 << 20;
-
-impl<T: Labeled + Serialize> Outgoing<T> {
-    fn write(&mut self, desk: &Desk, priority: Priority, task: T) {
-        let start = self.bytes.len();
-        match desk.payload.write(&task, &mut self.bytes) {
-            Ok(()) => self.tasks.push((task, (self.bytes.len() - start) as u32, priority)),
-            Err(cause) => self.bury(desk, task, cause),
-        }
-    }
-
+impl Outgoing {
     /// A task that cannot be written as bytes: no other worker could take it over.
     #[cold]
-    fn bury(&mut self, desk: &Desk, task: T, cause: Cause) {
-        let failure = Failure::of(&task, cause, desk.worker());
-        self.unsent.push(failure);
+    fn bury<T: Labeled + Serialize>(&mut self, desk: &Desk, task: &T, cause: Cause) {
+        self.unsent.push(Failure::of(task, cause, desk.worker()));
+    }
+}
+
+/// Drops a task on whose destructor nothing depends any more.
+#[inline]
+pub(super) fn drop_finished<T>(task: T) {
+    if needs_drop::<T>() {
         drop_quietly(task);
     }
 }
@@ -98,8 +126,6 @@ impl<T: Labeled + Serialize> Publish<T> for Office<T> {
         if !state.lost {
             desk.cut(&mut state, &*self.link);
         }
-        drop(state);
-        self.values.drop_gone();
     }
 
     fn make_room(&mut self, posts: &mut Posts<T>) {

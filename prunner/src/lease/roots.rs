@@ -16,6 +16,7 @@ impl Roots {
         Self { tasks: tasks.clone(), cursor: Cursor::begin(tasks) }
     }
 
+    #[inline]
     pub(super) fn next(&mut self) -> Option<Result<Range<usize>, Malformed>> {
         self.cursor.next(&self.tasks)
     }
@@ -47,10 +48,12 @@ impl Roots {
     }
 }
 
-/// The task that runs, as bytes: it may have to go on while the rest of its lease is given back.
+/// The task that runs: it may have to go on while the rest of its lease is given back.
 pub(super) enum Running {
     /// One of the roots, at this place.
     Root(Range<usize>),
-    /// A follow-up.
-    Local(Vec<u8>),
+    /// A follow-up: its bytes are still in this lane.
+    Local(usize, Range<usize>),
+    /// A follow-up that has added others: its bytes.
+    Apart(Vec<u8>),
 }

@@ -43,13 +43,23 @@ impl Slice {
         *self = Self { begun: self.begun, ..Self::begin() };
     }
 
+    #[inline]
     pub(super) fn is_over(&mut self, desk: &Desk, state: &mut State) -> bool {
+        self.left = self.left.saturating_sub(1);
+        let wanted = desk.tasks_wanted.load(Ordering::Relaxed)
+            || desk.lock_wanted.load(Ordering::Relaxed)
+            || state.waited;
+        (self.left == 0 || wanted) && self.look(desk, state)
+    }
+
+    /// Looks at the clock.
+    #[cold]
+    fn look(&mut self, desk: &Desk, state: &mut State) -> bool {
         if mem::take(&mut state.waited) {
             self.restart();
         }
         let tasks_wanted = desk.tasks_wanted.load(Ordering::Relaxed) && state.has_surplus();
         let lock_wanted = desk.lock_wanted.load(Ordering::Relaxed) && state.held;
-        self.left = self.left.saturating_sub(1);
         if self.left > 0 && !tasks_wanted && !lock_wanted {
             return false;
         }

@@ -5,6 +5,7 @@
 
 use std::{
     collections::VecDeque,
+    mem,
     ops::Range,
     time::{Duration, Instant},
 };
@@ -13,7 +14,8 @@ use super::{
     batching::{Batching, LeaseOrder},
     counts::Counts,
     draft::{Draft, UNREADABLE, letter},
-    lanes::{ByteLane, End},
+    lanes::{End, Lane},
+    office::Outgoing,
     roots::{Roots, Running},
     sending::Sending,
 };
@@ -37,7 +39,7 @@ pub(crate) enum Phase {
 pub(super) enum Pick {
     /// The lease's task at this place.
     Root(Range<usize>),
-    /// A follow-up: its lane, and the end.
+    /// A follow-up of this priority, from this end.
     Local(usize, End),
     /// The bytes of the lease are malformed from here on.
     Malformed,
@@ -57,13 +59,11 @@ pub(super) struct State {
     /// Its tasks that were not started yet.
     pub(super) roots: Roots,
     /// Follow-ups, by priority.
-    pub(super) local: [ByteLane; 3],
+    pub(super) local: [Lane; 3],
     /// How often all that was not started has left or changed its place.
     pub(super) cuts: u64,
     /// The task that runs.
     running: Option<Running>,
-    /// Storage of the last task that ran.
-    spare: Vec<u8>,
     /// What those that have ended have done, and the broker does not know.
     pub(super) counts: Counts,
     pub(super) posted: u64,
@@ -112,7 +112,6 @@ impl State {
             local: Default::default(),
             cuts: 0,
             running: None,
-            spare: Vec::new(),
             counts: Counts::default(),
             posted: 0,
             dead: Vec::new(),
@@ -160,7 +159,7 @@ impl State {
 
     /// Takes back what has come and was not started.
     pub(super) fn empty_stash(&mut self) -> Vec<Token> {
-        std::mem::take(&mut self.stash).into_iter().map(|lease| lease.token).collect()
+        mem::take(&mut self.stash).into_iter().map(|lease| lease.token).collect()
     }
 
     pub(super) fn take_up(&mut self, lease: Lease) {
@@ -176,6 +175,7 @@ impl State {
     }
 
     /// Whether the lease must end although there is something to do.
+    #[inline]
     pub(super) fn must_end(&self) -> bool {
         self.phase != Phase::Going || self.broken || (self.one_by_one && self.ended > 0)
     }
@@ -220,20 +220,31 @@ impl State {
         self.stash.retain(|lease| !gone.contains(&lease.token));
     }
 
-    /// Takes over a post of a handler that has returned `Ok` or flushes.
-    pub(super) fn accept(&mut self, priority: Priority, task: &[u8]) {
-        self.local[priority as usize].push(task);
-        self.posted += 1;
+    /// Takes over what a handler has posted that has returned `Ok` or flushes.
+    #[inline]
+    pub(super) fn accept(&mut self, outgoing: &mut Outgoing) {
+        if let Some(Running::Local(lane, place)) = &self.running {
+            self.running = Some(Running::Apart(self.local[*lane].at(place.clone()).to_vec()));
+        }
+        self.posted += mem::take(&mut outgoing.posted);
+        for (lane, posts) in self.local.iter_mut().zip(&mut outgoing.lanes) {
+            if !posts.is_empty() {
+                lane.append(posts);
+            }
+        }
+        if !outgoing.unsent.is_empty() {
+            self.bury(mem::take(&mut outgoing.unsent));
+        }
     }
 
-    /// Takes over a post that cannot be written as bytes: no other worker could run it.
+    /// Posts that cannot be written as bytes: no other worker could run them.
     #[cold]
-    pub(super) fn accept_unsent(&mut self, failure: &Failure) {
-        self.posted += 1;
-        self.die_unread(Vec::new(), failure);
+    fn bury(&mut self, unsent: Vec<Failure>) {
+        unsent.iter().for_each(|failure| self.die_unread(Vec::new(), failure));
     }
 
     /// Chooses the next task, which runs from now on.
+    #[inline]
     pub(super) fn pick(&mut self, batching: Batching) -> Pick {
         let [high, normal, low] =
             [Priority::High, Priority::Normal, Priority::Low].map(|it| it as usize);
@@ -269,30 +280,27 @@ impl State {
         }
     }
 
+    #[inline]
     fn start_local(&mut self, lane: usize, end: End) -> bool {
-        if self.local[lane].is_empty() {
-            return false;
-        }
-        let mut bytes = std::mem::take(&mut self.spare);
-        bytes.clear();
-        self.local[lane].take(end, &mut bytes);
-        self.running = Some(Running::Local(bytes));
+        let Some(place) = self.local[lane].take(end) else { return false };
+        self.running = Some(Running::Local(lane, place));
         true
     }
 
     /// The running task has ended.
+    #[inline]
     pub(super) fn end_running(&mut self) {
         self.ended += 1;
-        if let Some(Running::Local(bytes)) = self.running.take() {
-            self.spare = bytes;
-        }
+        self.running = None;
     }
 
     /// The bytes of the running task.
-    fn running_bytes(&self) -> Option<&[u8]> {
+    #[inline]
+    pub(super) fn running_bytes(&self) -> Option<&[u8]> {
         Some(match self.running.as_ref()? {
             Running::Root(place) => self.roots.tasks.at(place.clone()),
-            Running::Local(bytes) => bytes,
+            Running::Local(lane, place) => self.local[*lane].at(place.clone()),
+            Running::Apart(bytes) => bytes,
         })
     }
 
@@ -319,6 +327,7 @@ impl State {
         self.ended += 1;
     }
 
+    #[cold]
     fn die_malformed(&mut self, error: &Malformed) {
         let failure = Failure::new(UNREADABLE, None, Cause::text(error.to_string()), 0);
         self.die_unread(Vec::new(), &failure);
@@ -367,7 +376,7 @@ impl State {
         // The rest of the lease must wait for what comes before it.
         self.one_by_one |= as_posted && self.local[..own].iter().any(|lane| !lane.is_empty());
         let like = Blob { tasks: Tasks::new(), ..self.origin };
-        let (roots, local) = (std::mem::take(&mut self.roots), std::mem::take(&mut self.local));
+        let (roots, local) = (mem::take(&mut self.roots), mem::take(&mut self.local));
         self.cuts += 1;
         let successor = (!kept.is_empty()).then(|| self.go_on_with(kept));
         let draft = Draft {
@@ -376,9 +385,9 @@ impl State {
             like,
             roots,
             local,
-            posted: std::mem::take(&mut self.posted),
+            posted: mem::take(&mut self.posted),
             labels: self.counts.take(),
-            dead: std::mem::take(&mut self.dead),
+            dead: mem::take(&mut self.dead),
         };
         (self.ended, self.held) = (0, false);
         Some(draft)

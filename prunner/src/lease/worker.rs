@@ -15,7 +15,7 @@ use super::{
     counts::{Meter, Start},
     draft::UNREADABLE,
     home::LeaseLost,
-    office::Office,
+    office::{Office, drop_finished},
     room::{Company, Room},
     slice::Slice,
     state::{Pick, State},
@@ -26,7 +26,7 @@ use crate::{
     dict::Attempts,
     effects::Effects,
     engine::{Stopwatch, queue::Buffer},
-    failure::{Cause, Failure, PanicWatch, drop_quietly, guarded},
+    failure::{Cause, Failure, PanicWatch, guarded},
     runner::ParallelTaskRunner,
     sync::Barrier,
     task::Labeled,
@@ -133,8 +133,10 @@ where
             match pick {
                 Pick::Nothing => break,
                 Pick::Malformed => continue,
-                Pick::Root(_) | Pick::Local(..) => desk.start_handler(&mut state),
+                Pick::Root(_) => {}
+                Pick::Local(lane, end) => self.office.fetch(lane, end, &state),
             }
+            desk.start_handler(&mut state);
             drop(state);
             state = self.run(pick, desk, &mut slice);
         }
@@ -145,9 +147,8 @@ where
         } else {
             desk.cut(&mut state, &*self.office.link)
         };
-        self.catch_up(&state);
         drop(state);
-        self.office.values.drop_gone();
+        self.office.forget();
         goes_on
     }
 
@@ -157,13 +158,11 @@ where
         if self.cuts != state.cuts {
             self.cuts = state.cuts;
             self.roots = state.roots.tasks.clone();
-            self.office.values.catch_up(state.cuts);
         }
     }
 
     /// Runs one task. The desk is free meanwhile.
     fn run<'d>(&mut self, pick: Pick, desk: &'d Desk, slice: &mut Slice) -> MutexGuard<'d, State> {
-        self.office.values.drop_gone();
         let task = match self.open(pick) {
             Ok(task) => task,
             Err(failure) => return self.die_uncounted(&failure, desk),
@@ -203,14 +202,18 @@ where
     /// The task that was picked, as a value.
     #[inline]
     fn open(&mut self, pick: Pick) -> Result<R::Task, Failure> {
-        let place = match pick {
-            Pick::Local(lane, end) => return Ok(self.office.values.take(lane, end)),
-            Pick::Root(place) => place,
+        let office = &mut self.office;
+        let bytes = match pick {
+            Pick::Root(place) => self.roots.at(place),
+            Pick::Local(..) => match office.fetched.take() {
+                Some(task) => return Ok(task),
+                None => &office.bytes,
+            },
             Pick::Malformed | Pick::Nothing => unreachable!("nothing was picked"),
         };
-        let desk = &self.office.desk;
+        let desk = &office.desk;
         desk.payload
-            .read(self.roots.at(place))
+            .read(bytes)
             .map_err(|cause| Failure::new(UNREADABLE, None, cause, desk.worker()))
     }
 
@@ -240,6 +243,8 @@ where
     ) -> MutexGuard<'d, State> {
         self.office.write(&mut self.effects.posts);
         let mut state = desk.lock_to_end_task();
+        // First: it makes room for what it has posted.
+        state.end_running();
         self.office.hand_over(&mut state);
         self.effects.merges.end_attempt();
         if state.held {
@@ -250,7 +255,6 @@ where
             self.meter.measure_after(next);
         }
         state.counts.finish(start.label);
-        state.end_running();
         state
     }
 
@@ -329,14 +333,6 @@ where
 #[inline]
 fn drop_contained<T>(task: T) -> Result<(), Cause> {
     if mem::needs_drop::<T>() { guarded(|| drop(task)) } else { Ok(()) }
-}
-
-/// A destructor that panics after its task has died changes nothing.
-#[inline]
-fn drop_finished<T>(task: T) {
-    if mem::needs_drop::<T>() {
-        drop_quietly(task);
-    }
 }
 
 impl<R: ParallelTaskRunner> std::fmt::Debug for Seat<'_, R> {

@@ -29,7 +29,9 @@ impl<T> Buffer<T> {
     /// Moves all posts out, those of each priority in the order in which they were posted. If `to`
     /// panics, posts that it has not been given may stay.
     pub(crate) fn drain(&mut self, posts: &mut Posts<T>, mut to: impl FnMut(Priority, T)) {
-        posts.drain_prioritised().for_each(|(priority, task)| to(priority, task));
+        if posts.has_prioritised() {
+            posts.drain_prioritised().for_each(|(priority, task)| to(priority, task));
+        }
         while let Some(task) = posts.pop_oldest() {
             to(Priority::Normal, task);
         }
