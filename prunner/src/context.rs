@@ -46,8 +46,14 @@ impl<T> Context<'_, T> {
     /// Posts a follow-up task. It never blocks.
     #[inline]
     pub fn post(&mut self, task: T) {
-        if let Err(task) = self.effects.posts.push(task) {
-            self.post_where_no_room_is(task);
+        self.post_made(|| task);
+    }
+
+    /// Posts the follow-up task that `make` returns.
+    #[inline(always)]
+    pub(crate) fn post_made(&mut self, make: impl FnOnce() -> T) {
+        if let Err(make) = self.effects.posts.push_made(make) {
+            self.post_where_no_room_is(make());
         }
     }
 

@@ -184,7 +184,7 @@ pub fn post_task<M, A: TaskArgs, F: TaskFn<M, A>>(function: F, args: A) {
     if cx.effects.travels {
         return post_traveller(&mut cx, Priority::Normal, function, args);
     }
-    cx.post(Call::new(function, args));
+    cx.post_made(|| Call::new(function, args));
 }
 
 /// [`post_task`] with a priority.
