@@ -2,8 +2,8 @@
 //! `bin/fault_scenes.rs`. Every one is played with one worker and with several, on one thread of each
 //! process and on four, on each engine where it applies.
 //!
-//! `PRUNNER_REPRODUCERS_RUNS` plays each as often, with four threads, on one worker and on eight;
-//! `PRUNNER_BUSY` starts so many loops beside them.
+//! `PRUNNER_REPRODUCERS_RUNS` plays each as often, with four threads, on one worker and on eight,
+//! `PRUNNER_REPRODUCERS_BESIDE` of them beside each other; `PRUNNER_BUSY` starts so many loops beside them.
 
 #![cfg(target_os = "linux")]
 
@@ -122,19 +122,29 @@ impl Scene {
         wrong.into_iter().map(|wrong| format!("{}: {wrong}", self.name)).collect()
     }
 
-    /// Plays it so many times one after the other, and prints a line of the table.
+    /// Plays it so many times, some beside each other if that is wished, and prints a line of the table.
     fn play_often(&self, setting: Setting, runs: u64) -> Vec<String> {
         let watchdog = Watchdog::after(4 * LIMIT, "a scene that is played often");
-        let (mut wrong, mut longest) = (Vec::new(), Duration::ZERO);
-        for _ in 0..runs {
-            let start = Instant::now();
-            let played = thread::scope(|scope| {
-                scope.spawn(|| self.play_once(setting).err()).join().unwrap_or_else(|_| panicked())
-            });
-            watchdog.progress();
-            wrong.extend(played);
-            longest = longest.max(start.elapsed());
-        }
+        let beside = times("PRUNNER_REPRODUCERS_BESIDE", 1).clamp(1, runs);
+        let (begun, longest) = (AtomicU64::new(0), AtomicU64::new(0));
+        let play_some = || {
+            let mut wrong = Vec::new();
+            while begun.fetch_add(1, Ordering::Relaxed) < runs {
+                let start = Instant::now();
+                wrong.extend(self.play_once(setting).err());
+                watchdog.progress();
+                longest.fetch_max(start.elapsed().as_millis() as u64, Ordering::Relaxed);
+            }
+            wrong
+        };
+        let mut wrong: Vec<String> = thread::scope(|scope| {
+            let players: Vec<_> = (0..beside).map(|_| scope.spawn(play_some)).collect();
+            let join = |it: thread::ScopedJoinHandle<'_, _>| {
+                it.join().unwrap_or_else(|_| panicked().into_iter().collect())
+            };
+            players.into_iter().flat_map(join).collect()
+        });
+        let longest = Duration::from_millis(longest.into_inner());
         let Setting { engine, workers, threads } = setting;
         println!(
             "| {:24} | {:9} | {workers} | {threads} | {:3} as promised | {:3} wrong | {longest:6.1?} |",
