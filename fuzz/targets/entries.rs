@@ -1,4 +1,4 @@
-//! See `prunner/src/fuzz`.
+//! See `prunner/src/testing/fuzz`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| prunner::__fuzz::entries(bytes));

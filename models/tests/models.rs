@@ -8,7 +8,7 @@ use std::fmt::Debug;
 
 use prunner_models::checker::{Exploration, Fault, Model, explore};
 
-#[path = "../../prunner/src/watchdog/mod.rs"]
+#[path = "../../prunner/src/testing/watchdog/mod.rs"]
 #[allow(dead_code, unreachable_pub, reason = "the tests of other crates use more of it")]
 mod watchdog;
 

@@ -2,6 +2,7 @@
 
 mod log;
 mod place;
+mod task_error;
 
 use std::{
     any::Any,
@@ -14,12 +15,12 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    runner::TaskError,
     task::{Labeled, data_text},
     text::{self, Text},
 };
 pub(crate) use log::FailureLog;
 pub(crate) use place::PanicWatch;
+pub use task_error::{TaskError, TaskResult};
 
 /// How a task died: what it was and what went wrong.
 ///

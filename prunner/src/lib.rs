@@ -18,50 +18,42 @@
 extern crate self as prunner;
 
 pub mod broker;
-mod call;
 mod codec;
-mod context;
 mod dict;
 // The guide uses all features; a page in a test is code that is run.
 #[cfg(any(all(doc, not(doctest)), all(doctest, feature = "ctrlc")))]
 pub mod docs;
-mod effects;
 mod engine;
 mod error;
 mod failure;
-#[cfg(all(feature = "testing", unix, not(prunner_elsewhere)))]
-mod fuzz;
-#[cfg(all(unix, not(prunner_elsewhere)))]
-mod lease;
+mod handler;
 mod message_loop;
 #[cfg(all(unix, not(prunner_elsewhere)))]
 mod payload;
-#[cfg_attr(any(not(unix), prunner_elsewhere), path = "process/elsewhere.rs")]
+#[cfg_attr(any(not(unix), prunner_elsewhere), path = "process/unsupported.rs")]
 mod process;
-mod registry;
+mod queue;
 mod report;
 mod run;
-mod runner;
-#[cfg(feature = "ctrlc")]
-mod signal;
+mod stats;
 mod sync;
 mod task;
-mod task_fn;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod text;
-#[cfg(all(test, target_os = "linux", not(any(miri, prunner_loom))))]
-#[allow(dead_code, unreachable_pub, reason = "the tests of other crates use more of it")]
-mod watchdog;
 mod worker_test;
 
+#[cfg(all(test, target_os = "linux", not(any(miri, prunner_loom))))]
+use testing::watchdog;
 #[cfg(all(test, target_os = "linux", not(any(miri, prunner_loom))))]
 watched!();
 
 pub use codec::Bytes;
-pub use context::Context;
+
 pub use dict::{Append, Counter, Dict, Key, Max, Merge, Min, ScopeLock, Sum};
-pub use engine::queue::Order;
 pub use error::Error;
-pub use failure::Failure;
+pub use failure::{Failure, TaskError, TaskResult};
+pub use handler::{Context, ParallelTaskRunner};
 pub use message_loop::{MessageLoop, dict, flush, global_lock, merge, post_task, post_task_with};
 pub use process::worker_entry;
 /// ```
@@ -100,9 +92,9 @@ pub use prunner_macros::Labeled;
 /// # Ok::<(), prunner::Error>(())
 /// ```
 pub use prunner_macros::task;
+pub use queue::Order;
 pub use report::{LabelReport, Ledger, Report};
 pub use run::Runner;
-pub use runner::{ParallelTaskRunner, TaskError, TaskResult};
 pub use task::{Labeled, Priority, Task};
 
 /// Types and traits that stand in signatures and that programs seldom name.
@@ -129,12 +121,12 @@ pub use task::{Labeled, Priority, Task};
 /// ```
 pub mod signature {
     #[doc(hidden)]
-    pub use crate::task_fn::{State, StateType};
     pub use crate::{
-        call::Call,
         dict::{Entry, Value},
-        message_loop::DictHandle,
-        task_fn::{IntoTaskResult, LoopHook, TaskArgs, TaskFn},
+        message_loop::{
+            Call, DictHandle,
+            task_fn::{IntoTaskResult, LoopHook, State, StateType, TaskArgs, TaskFn},
+        },
     };
 }
 
@@ -142,7 +134,7 @@ pub mod signature {
 #[cfg(all(feature = "testing", unix, not(prunner_elsewhere)))]
 #[doc(hidden)]
 pub mod __fuzz {
-    pub use crate::fuzz::{broker, conversation, entries, frames, seeds};
+    pub use crate::testing::fuzz::{broker, conversation, entries, frames, seeds};
 }
 
 /// What the macros expand to.
@@ -150,7 +142,7 @@ pub mod __fuzz {
 pub mod __private {
     pub use inventory;
 
-    pub use crate::{call::Entry, worker_test::WorkerTest};
+    pub use crate::{message_loop::call::Entry, worker_test::WorkerTest};
 
     /// Writes a value that may be `Debug`, by the trick of two methods with one name: the one that
     /// needs fewer references wins where its bound holds.

@@ -23,5 +23,5 @@ pub mod sum_up;
 pub mod travelling;
 pub mod tree;
 pub mod verdict;
-#[path = "../../prunner/src/watchdog/mod.rs"]
+#[path = "../../prunner/src/testing/watchdog/mod.rs"]
 pub mod watchdog;

@@ -14,8 +14,8 @@ use prunner::{
     broker::{
         Blob, Broker, BrokerError, Clock, Commit, Conflict, Lease, Lock, MemoryBroker, Outcome,
         Read, Release, Step, Tasks, Token, Watched,
-        conformance::{CASES, Harness, Make, check},
     },
+    testing::conformance::{CASES, Harness, Make, check},
 };
 use prunner_tests::watchdog::Watchdog;
 

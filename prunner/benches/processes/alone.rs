@@ -11,9 +11,6 @@
 
 use crate::programs::{busy, by_calls, flat, payload, sum_up};
 
-/// The first argument.
-pub(crate) const WORD: &str = "alone";
-
 pub(crate) fn run(mut args: impl Iterator<Item = String>) {
     let name = args.next().unwrap_or_default();
     let mut number = || args.next().and_then(|it| it.parse().ok()).expect("a number");

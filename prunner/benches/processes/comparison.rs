@@ -3,7 +3,6 @@
 use std::process::{Command, Stdio};
 use std::{cell::Cell, env, thread};
 
-use crate::alone;
 use crate::harness::flags::Flags;
 use crate::harness::line::Line;
 use crate::harness::rounds::{Sample, Summary, Variant, interleave};
@@ -11,6 +10,7 @@ use crate::programs::spin::{rounds_of_100_us, work};
 use crate::programs::{by_calls, flat, gcd, payload, spin, start, sum_up};
 use crate::python::Python;
 use crate::result::{Unit, line};
+use crate::word;
 use crate::{memory, steps, tree};
 
 /// prunner and its peers with one number of workers.
@@ -82,7 +82,7 @@ impl<'f> Comparison<'f> {
     fn alone(&self, name: &str, size: u64) -> String {
         let program = env::current_exe().expect("this program has a file");
         let output = Command::new(program)
-            .args([alone::WORD, name, &size.to_string(), &self.workers.to_string()])
+            .args([word::ALONE, name, &size.to_string(), &self.workers.to_string()])
             .stderr(Stdio::inherit())
             .output()
             .expect("this program can be started");

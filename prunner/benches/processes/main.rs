@@ -38,6 +38,7 @@ mod python;
 mod result;
 mod steps;
 mod tree;
+mod word;
 
 use std::env;
 
@@ -47,7 +48,7 @@ use harness::flags::Flags;
 
 fn main() {
     programs::enter();
-    if env::args().nth(1).as_deref() == Some(alone::WORD) {
+    if env::args().nth(1).as_deref() == Some(word::ALONE) {
         alone::run(env::args().skip(2));
         return;
     }

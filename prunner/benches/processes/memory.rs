@@ -4,9 +4,9 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::{env, thread, time::Duration};
 
-use crate::alone;
 use crate::harness::rounds::Sample;
 use crate::tree;
+use crate::word;
 
 /// Runs the program `busy` and looks at it in the middle, when every worker has run a task and all
 /// of them go on. The sample is in MiB, parent and workers together.
@@ -30,7 +30,7 @@ pub(crate) fn in_the_middle(tasks: u64, workers: usize) -> Sample {
 fn busy(tasks: u64, workers: usize) -> Child {
     let program = env::current_exe().expect("this program has a file");
     Command::new(program)
-        .args([alone::WORD, "busy", &tasks.to_string(), &workers.to_string()])
+        .args([word::ALONE, "busy", &tasks.to_string(), &workers.to_string()])
         .stdout(Stdio::piped())
         .spawn()
         .expect("this program can be started")

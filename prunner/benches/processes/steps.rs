@@ -18,12 +18,12 @@ use prunner::broker::{Blob, Broker, Commit, MemoryBroker, Step, Tasks, Token};
 use prunner::{Order, Sum};
 use serde::{Deserialize, Serialize};
 
-use crate::alone;
 use crate::harness::flags::Flags;
 use crate::harness::line::Line;
 use crate::harness::rounds::{Sample, Summary, Variant, interleave};
 use crate::programs::sum_up::Step as Task;
 use crate::python::Python;
+use crate::word;
 
 /// Tasks of a lease, and leases that are measured together.
 const TASKS: u64 = 512;
@@ -187,7 +187,7 @@ impl Echo {
     fn start() -> Echo {
         let (socket, theirs) = UnixStream::pair().expect("there are sockets");
         let process = Command::new(env::current_exe().expect("this program has a file"))
-            .args([alone::WORD, "echo", "0", "0"])
+            .args([word::ALONE, "echo", "0", "0"])
             .stdin(OwnedFd::from(theirs))
             .spawn()
             .expect("this program can be started");

@@ -120,8 +120,6 @@
 //! }
 //! ```
 
-#[cfg(feature = "testing")]
-pub mod conformance;
 mod memory;
 mod tasks;
 

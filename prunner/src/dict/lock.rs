@@ -16,7 +16,7 @@ use parking_lot::{
 use super::{
     Dict, Entry, Key, KeyId, KeyMap, Value,
     home::{Away, Copies},
-    partial::{Attempts, Joiner, Merges, merges},
+    merges::{Attempts, Joiner, Merges, merges},
 };
 use crate::{
     failure::Cause,

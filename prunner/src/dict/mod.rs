@@ -5,7 +5,7 @@ mod home;
 mod key;
 mod lock;
 mod merge;
-mod partial;
+mod merges;
 
 pub use key::{Key, Value};
 pub use lock::ScopeLock;
@@ -13,7 +13,7 @@ pub use merge::{Append, Counter, Max, Merge, Min, Sum};
 
 pub(crate) use home::Home;
 pub(crate) use lock::{LocalDict, SharedDict};
-pub(crate) use partial::{Attempts, Merges};
+pub(crate) use merges::{Attempts, Merges};
 
 use std::{
     any::{Any, type_name},

@@ -28,11 +28,13 @@ use crate::{
     broker::{self, Blob, Commit, Release, Token},
     codec,
     dict::SharedDict,
+    engine::lease::{
+        Batching, Desk, DeskHome, Keeper, Link, Overdue, Packer, Phase, Room, Seat, Terms,
+    },
     failure::PanicWatch,
-    lease::{Batching, Desk, DeskHome, Keeper, Link, Overdue, Packer, Phase, Room, Seat, Terms},
+    handler::ParallelTaskRunner,
+    message_loop::registry,
     payload::Payload,
-    registry,
-    runner::ParallelTaskRunner,
 };
 
 /// What a process that was started as a worker knows before its runner is found.
@@ -510,7 +512,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{codec::Bytes, engine::queue::Order};
+    use crate::{codec::Bytes, queue::Order};
 
     fn hello(tasks: u64) -> Hello {
         Hello {

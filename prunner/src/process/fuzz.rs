@@ -20,8 +20,8 @@ use crate::{
     Order,
     broker::{Blob, Broker, MOST_INTERRUPTIONS, MemoryBroker, Step, Tasks, Token},
     codec,
-    fuzz::{Script, ScriptClock, run_down},
     report::Report,
+    testing::fuzz::{Script, ScriptClock, run_down},
 };
 
 /// The first byte says what the frames are, the second in which pieces they come. What comes in pieces

@@ -33,13 +33,13 @@ mod tests {
     use crate::{
         Order,
         broker::{Blob, Broker, MemoryBroker, Tasks, Token},
-        context::Context,
+        failure::TaskResult,
+        handler::{Context, ParallelTaskRunner},
         payload::Payload,
         process::{
             Setup, poll, supervise,
             supervisor::{Plan, Supervisor},
         },
-        runner::{ParallelTaskRunner, TaskResult},
         task::Task,
     };
 

@@ -59,12 +59,14 @@ use crate::{
     broker::{Blob, Broker, DeadLetter, LabelCount, MemoryBroker, Outcome, Step, Token},
     codec::{self, Bytes},
     dict::Dict,
-    engine::{Finished, Row, Times, Totals, queue::Order, stop::Stop},
+    engine::{Finished, Totals, stop::Stop},
     error::{Error, Kind},
     failure::{Cause, Failure},
+    handler::ParallelTaskRunner,
+    message_loop::registry,
     payload::Payload,
-    registry,
-    runner::ParallelTaskRunner,
+    queue::Order,
+    stats::{LabelStats, Times},
 };
 
 /// By this variable a process knows that it was started as a worker. It [names](name_of) the socket that
@@ -269,8 +271,9 @@ fn finished(outcome: Outcome, begin: Result<(), Cause>, ended: Ended) -> (Finish
         ..LabelCount::default()
     });
     labels.extend(killers);
-    let rows =
-        labels.iter().map(|it| Row::of(&it.label, it.finished, it.dead, Times::of(&it.times)));
+    let rows = labels
+        .iter()
+        .map(|it| LabelStats::of(&it.label, it.finished, it.dead, Times::of(&it.times)));
     let kind = ended.failed.map(|failed| match failed {
         Failed::Dict(why) => Kind::Dict(why),
         Failed::Workers(why) => Kind::Workers(why),

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{
     broker::{Blob, Commit, Conflict, Lease, Lock, Read as Reading, Release, Token, Write},
     codec::{self, Bytes, CodecError},
-    engine::queue::Order,
+    queue::Order,
 };
 
 /// The version of everything in this file.

@@ -9,8 +9,9 @@ use serde::Serialize;
 
 use crate::{
     dict::Dict,
-    engine::{Finished, Row, Times},
+    engine::Finished,
     failure::Failure,
+    stats::{LabelStats, Times},
     text,
 };
 
@@ -272,10 +273,10 @@ impl fmt::Display for DeadSummary<'_> {
 }
 
 /// Joins the rows of all workers by label.
-fn by_label(rows: Vec<Row>) -> Vec<LabelReport> {
+fn by_label(rows: Vec<LabelStats>) -> Vec<LabelReport> {
     let mut labels: BTreeMap<String, LabelReport> = BTreeMap::new();
     for row in rows {
-        let Row { label, started, dead, times, .. } = row;
+        let LabelStats { label, started, dead, times, .. } = row;
         let label = text::label(label);
         // Only labels that panic now and then make this anything but exact.
         let finished = started.saturating_sub(dead);

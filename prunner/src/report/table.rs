@@ -90,7 +90,7 @@ mod tests {
     }
 
     fn row(label: String, finished: u64, dead: u64) -> LabelReport {
-        LabelReport { label, finished, dead, times: crate::engine::Times::new() }
+        LabelReport { label, finished, dead, times: crate::stats::Times::new() }
     }
 
     #[test]

@@ -1,0 +1,122 @@
+//! The dict of one worker, whose truth is the broker's.
+
+use std::{
+    fmt,
+    panic::resume_unwind,
+    sync::{Arc, Weak},
+    time::Instant,
+};
+
+use parking_lot::MutexGuard;
+
+use super::{Link, slot::Desk, state::State};
+use crate::{
+    broker::{Entry, Lock, Read, Token},
+    dict::Home,
+};
+
+/// The way from a worker's dict to the broker.
+pub(crate) struct DeskHome {
+    /// The desk has the dict that has this.
+    desk: Weak<Desk>,
+    link: Arc<dyn Link>,
+}
+
+/// What a handler unwinds with when its lease is gone: nothing that it does counts any more.
+pub(super) struct LeaseLost;
+
+impl DeskHome {
+    pub(crate) fn new(desk: &Arc<Desk>, link: Arc<dyn Link>) -> Self {
+        Self { desk: Arc::downgrade(desk), link }
+    }
+
+    fn desk(&self) -> Arc<Desk> {
+        self.desk.upgrade().expect("a worker has a desk as long as it runs")
+    }
+}
+
+impl Desk {
+    /// Asks something on behalf of the lease and waits for the answer. The lease cannot be cut meanwhile:
+    /// the answer is for its token.
+    fn ask<A>(
+        &self,
+        state: &mut MutexGuard<'_, State>,
+        link: &dyn Link,
+        ask: impl FnOnce(Token),
+        answer: impl Fn(&mut State) -> Option<A>,
+    ) -> A {
+        self.wait_for_commit(state, link);
+        let token = match state.token {
+            Some(token) if !state.lost => token,
+            _ => lease_lost(),
+        };
+        state.asking = true;
+        MutexGuard::unlocked(state, || ask(token));
+        loop {
+            if let Some(answer) = answer(state) {
+                state.asking = false;
+                return answer;
+            }
+            self.wait(state);
+        }
+    }
+}
+
+fn lease_lost() -> ! {
+    resume_unwind(Box::new(LeaseLost))
+}
+
+impl Home for DeskHome {
+    fn lock(&self) {
+        let desk = self.desk();
+        let mut state = desk.lock();
+        if state.held {
+            return;
+        }
+        let waits_since = Instant::now();
+        state.handler.waits_since = Some(waits_since);
+        let ask = |token| self.link.lock(desk.seat, token);
+        let lock = desk.ask(&mut state, &*self.link, ask, |state| state.lock_answer.take());
+        state.handler.waits_since = None;
+        state.handler.waited += waits_since.elapsed();
+        match lock {
+            Lock::Held => (state.held, state.waited) = (true, true),
+            Lock::Busy | Lock::Lost => {
+                state.lost = true;
+                lease_lost();
+            }
+        }
+    }
+
+    fn read(&self, key: &str, known: u64) -> Option<Entry> {
+        let desk = self.desk();
+        let mut state = desk.lock();
+        let ask = |token| self.link.read(desk.seat, token, key, known);
+        match desk.ask(&mut state, &*self.link, ask, |state| state.read_answer.take()) {
+            Read::Entry(entry) => Some(entry),
+            Read::Unchanged => None,
+            Read::Lost => {
+                state.lost = true;
+                lease_lost();
+            }
+        }
+    }
+
+    fn settle(&self) {
+        let desk = self.desk();
+        let mut state = desk.lock();
+        while state.sending.is_answered() {
+            desk.settle(&mut state, &*self.link);
+        }
+    }
+
+    fn most_bytes(&self) -> usize {
+        self.desk().payload.most()
+    }
+}
+
+impl fmt::Debug for DeskHome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeskHome").finish_non_exhaustive()
+    }
+}
