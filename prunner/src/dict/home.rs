@@ -20,7 +20,7 @@
 
 use std::{
     any::Any,
-    fmt, mem,
+    mem,
     panic::{self, AssertUnwindSafe},
     sync::Arc,
 };
@@ -28,95 +28,16 @@ use std::{
 use parking_lot::MutexGuard;
 
 use super::{
-    Dict, Key, KeyId, KeyMap, Merge, SharedDict, Value,
+    Dict, Key, KeyId, SharedDict, Value,
+    delta::Delta,
     lock::{Access, KEPT, LocalDict, Locked, ScopeLock, not_complete},
+    replica::{Away, Broken, Copies, Home, Known},
 };
 use crate::{
     broker::{self, Encoded, Write},
-    codec,
     failure::{Cause, drop_quietly},
     sync::{AtomicBool, Ordering},
 };
-
-/// Where a dict lives that is not in this process alone: the worker's side of a broker.
-pub(crate) trait Home: Send + Sync + fmt::Debug {
-    /// Waits until this worker's lease holds the lock; returns at once if it does. Unwinds when the
-    /// lease is gone.
-    fn lock(&self);
-
-    /// Reads an entry if it is not at version `known` any more (0: not known). `None`: unchanged.
-    /// Unwinds when the lease is gone.
-    fn read(&self, key: &str, known: u64) -> Option<broker::Entry>;
-
-    /// Applies what the broker has answered to the last commit, if this dict does not know it yet.
-    fn settle(&self) {}
-
-    /// The most bytes that a value may take.
-    fn most_bytes(&self) -> usize {
-        usize::MAX
-    }
-}
-
-/// What a dict with a home has beside its lock.
-#[derive(Debug)]
-pub(super) struct Away {
-    home: Arc<dyn Home>,
-    /// Whether the lock was taken since the last commit: if a [`ScopeLock`] was never dropped, this
-    /// must be found without waiting for it.
-    taken: AtomicBool,
-    /// Whether something was written under the lock since somebody asked.
-    touched: AtomicBool,
-}
-
-/// How the entries here stand to those at home.
-#[derive(Debug, Default)]
-pub(super) struct Copies {
-    known: KeyMap<Known>,
-    /// How often the lock was taken.
-    round: u64,
-    /// Why nothing can be committed, if so.
-    broken: Option<Broken>,
-}
-
-/// How the entry here stands to the one at home.
-#[derive(Debug, Default)]
-struct Known {
-    /// The version that the entry here is, or is based on; 0 for none.
-    version: u64,
-    /// Whether there is a value at that version.
-    there: bool,
-    /// Whether this lease has read it under the lock.
-    pinned: bool,
-    /// When the lock was taken for the holder that has read and joined it last.
-    round: u64,
-    /// Whether it was written, or merged into while it was pinned, since the last commit.
-    written: bool,
-    /// What was merged into it since the last commit while it was not pinned.
-    deltas: Vec<Box<dyn Delta>>,
-    /// Whether a merge has panicked on it.
-    spoiled: bool,
-    /// Whether it is among the writes under way.
-    sent: bool,
-}
-
-impl Known {
-    fn is_ahead(&self) -> bool {
-        self.written || self.spoiled || !self.deltas.is_empty()
-    }
-
-    fn is_now(&mut self, entry: &broker::Entry) {
-        self.version = entry.version;
-        self.there = entry.value.is_some();
-    }
-
-    fn commit(&mut self, there: bool) {
-        if self.sent {
-            self.version += 1;
-            self.there = there;
-        }
-        *self = Self { version: self.version, there: self.there, ..Self::default() };
-    }
-}
 
 /// What finished tasks have merged, taken out of where they have merged it.
 #[derive(Debug, Default)]
@@ -125,18 +46,6 @@ pub(crate) struct Collected {
     /// Entries that have lost something because a merge panicked.
     broken: Vec<&'static str>,
 }
-
-/// Why what a worker has done to the dict cannot be committed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Broken(String);
-
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Broken {}
 
 impl SharedDict {
     /// The copy of a dict that lives at `home`, for one worker.
@@ -529,77 +438,6 @@ fn within(most: usize, key: KeyId, value: Option<&Encoded>) -> Result<(), String
              raise Runner::max_payload",
             key.name
         )),
-    }
-}
-
-/// What finished tasks have merged into one entry.
-pub(super) trait Delta: Send + fmt::Debug {
-    fn key(&self) -> KeyId;
-
-    /// Makes one value of what was taken.
-    fn combine(&mut self);
-
-    /// Keeps its bytes, so that it can be merged more than once.
-    fn encode(&mut self) -> Result<(), String>;
-
-    /// Merges it into the entry.
-    fn merge_into(&mut self, dict: &mut Dict) -> Result<(), String>;
-
-    /// Sets the entry to another value of the same type.
-    fn set_base(&self, dict: &mut Dict, base: Option<&Encoded>) -> Result<(), String>;
-}
-
-/// A [`Delta`] of its type.
-pub(super) struct Merged<V> {
-    key: Key<V>,
-    /// There until it is merged.
-    value: Option<V>,
-    /// What the last task has merged, there until the two are one.
-    last: Option<V>,
-    bytes: Vec<u8>,
-}
-
-impl<V> Merged<V> {
-    pub(super) fn new(key: Key<V>, value: V, last: Option<V>) -> Self {
-        Self { key, value: Some(value), last, bytes: Vec::new() }
-    }
-}
-
-impl<V: Value + Merge> Delta for Merged<V> {
-    fn key(&self) -> KeyId {
-        self.key.id()
-    }
-
-    fn combine(&mut self) {
-        if let (Some(value), Some(last)) = (&mut self.value, self.last.take()) {
-            value.merge(last);
-        }
-    }
-
-    fn encode(&mut self) -> Result<(), String> {
-        let Some(value) = &self.value else { return Ok(()) };
-        let written = codec::encode(value, &mut self.bytes);
-        written.map_err(|error| format!("what was merged into {:?} {error}", self.key.name()))
-    }
-
-    fn merge_into(&mut self, dict: &mut Dict) -> Result<(), String> {
-        let value = match self.value.take() {
-            Some(value) => value,
-            None => codec::decode(&self.bytes)
-                .map_err(|error| format!("what was merged into {:?} {error}", self.key.name()))?,
-        };
-        dict.merge(self.key, value);
-        Ok(())
-    }
-
-    fn set_base(&self, dict: &mut Dict, base: Option<&Encoded>) -> Result<(), String> {
-        dict.set(self.key, base)
-    }
-}
-
-impl<V> fmt::Debug for Merged<V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Merged").field("key", &self.key).finish_non_exhaustive()
     }
 }
 

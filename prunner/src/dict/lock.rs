@@ -1,12 +1,6 @@
 //! The lock around the dict, for real read-modify-write.
 
-use std::{
-    any::{TypeId, type_name},
-    cell::Cell,
-    fmt,
-    rc::Rc,
-    sync::Arc,
-};
+use std::{cell::Cell, fmt, rc::Rc, sync::Arc};
 
 use parking_lot::{
     Mutex, RawMutex,
@@ -14,9 +8,10 @@ use parking_lot::{
 };
 
 use super::{
-    Dict, Entry, Key, KeyId, KeyMap, Value,
-    home::{Away, Copies},
+    Dict, Entry, Key, Value,
     merges::{Attempts, Joiner, Merges, merges},
+    replica::{Away, Copies},
+    types::Types,
 };
 use crate::{
     failure::Cause,
@@ -58,7 +53,7 @@ impl SharedDict {
     }
 
     pub(super) fn with(away: Option<Box<Away>>) -> Self {
-        let types = Types { any_beyond: AtomicBool::new(away.is_some()), ..Types::default() };
+        let types = Types::new(away.is_some());
         Self(Arc::new(Shared {
             locked: Mutex::new(Locked::default()),
             joiners: Mutex::new(Vec::new()),
@@ -423,68 +418,5 @@ impl Drop for ScopeLock {
 impl fmt::Debug for ScopeLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ScopeLock").field(&self.locked().dict).finish()
-    }
-}
-
-/// The types of all keys in use, so that two keys with one name are found at their first use and
-/// not when the workers' merges are joined.
-#[derive(Debug, Default)]
-pub(crate) struct Types {
-    keys: Mutex<KeyMap<TypeOfKey>>,
-    /// Whether any key is merged into, or the dict has a home: only then is an entry more than what
-    /// is under the lock.
-    any_beyond: AtomicBool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct TypeOfKey {
-    id: TypeId,
-    name: &'static str,
-    merged: bool,
-}
-
-impl Types {
-    /// Notes the type of a key.
-    ///
-    /// # Panics
-    ///
-    /// When the key is already known with another type.
-    #[track_caller]
-    fn register<V: 'static>(&self, key: KeyId) {
-        self.note::<V>(key, false);
-    }
-
-    /// Notes the type of a key that is merged into.
-    #[track_caller]
-    pub(super) fn register_merged<V: 'static>(&self, key: KeyId) {
-        self.note::<V>(key, true);
-        self.any_beyond.store(true, Ordering::Release);
-    }
-
-    #[track_caller]
-    fn note<V: 'static>(&self, key: KeyId, merged: bool) {
-        let mut keys = self.keys.lock();
-        let there = match keys.get_mut(key) {
-            Some(there) => there,
-            None => {
-                let new = TypeOfKey { id: TypeId::of::<V>(), name: type_name::<V>(), merged };
-                keys.add(key, new)
-            }
-        };
-        there.merged |= merged;
-        let there = *there;
-        drop(keys);
-        if there.id != TypeId::of::<V>() {
-            super::wrong_type(key, there.name, type_name::<V>());
-        }
-    }
-
-    #[inline(always)]
-    fn any_beyond(&self) -> bool {
-        self.any_beyond.load(Ordering::Acquire)
-    }
-
-    pub(super) fn is_merged(&self, key: KeyId) -> bool {
-        self.keys.lock().get(key).is_some_and(|there| there.merged)
     }
 }

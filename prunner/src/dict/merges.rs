@@ -6,9 +6,9 @@ use crossbeam_utils::CachePadded;
 
 use super::{
     Dict, Key, KeyId, KeyMap, Merge, Value,
+    delta::{Delta, Merged},
     erased::Erased,
-    home::{Delta, Merged},
-    lock::Types,
+    types::Types,
 };
 use crate::sync::{
     AtomicU64, Barrier, Ordering,

@@ -1,19 +1,22 @@
 //! The shared dict: typed entries that handlers merge into or change under the lock.
 
+mod delta;
 mod erased;
 mod home;
 mod key;
 mod lock;
 mod merge;
 mod merges;
+mod replica;
+mod types;
 
 pub use key::{Key, Value};
 pub use lock::ScopeLock;
 pub use merge::{Append, Counter, Max, Merge, Min, Sum};
 
-pub(crate) use home::Home;
 pub(crate) use lock::{LocalDict, SharedDict};
 pub(crate) use merges::{Attempts, Merges};
+pub(crate) use replica::Home;
 
 use std::{
     any::{Any, type_name},

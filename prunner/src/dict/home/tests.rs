@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::*;
 use crate::{
-    Counter, Max, Sum,
+    Counter, Max, Merge, Sum,
     dict::{Attempts, Merges},
     sync::Barrier,
 };
