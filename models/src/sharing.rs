@@ -2,7 +2,7 @@
 //!
 //! # The protocol
 //!
-//! The parent leases blobs of tasks. A worker asks for two, so that it has the next one when the first
+//! The parent leases batches of tasks. A worker asks for two, so that it has the next one when the first
 //! is committed; what it has of a lease, and has not started, waits in its hands, and its handler may
 //! take for ever. So the parent says **wanted** to those who have leases when somebody has none, once
 //! until they have committed.
@@ -35,8 +35,8 @@ use super::checker::{Model, Turn};
 pub struct Sharing<const WORKERS: usize> {
     /// The protocol, or one of its wrong twins.
     pub variant: Variant,
-    /// How many tasks are in each blob that is queued at first.
-    pub blobs: &'static [u8],
+    /// How many tasks are in each batch that is queued at first.
+    pub batches: &'static [u8],
     /// How often a handler may post two tasks.
     pub budget: u8,
 }
@@ -62,7 +62,7 @@ const IN_FLIGHT: u8 = 2;
 /// The parent, the workers, and what is on its way between them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State<const WORKERS: usize> {
-    /// The tasks of each blob that is queued, the newest last.
+    /// The tasks of each batch that is queued, the newest last.
     queued: Vec<u8>,
     /// Whether the parent has heard something since it last looked at who waits.
     pump: bool,
@@ -395,7 +395,7 @@ impl<const WORKERS: usize> Model for Sharing<WORKERS> {
     /// All workers are starting.
     fn initial(&self) -> State<WORKERS> {
         State {
-            queued: self.blobs.to_vec(),
+            queued: self.batches.to_vec(),
             pump: false,
             lines: std::array::from_fn(|_| Line::default()),
             desks: std::array::from_fn(|_| Desk::default()),

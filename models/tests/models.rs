@@ -354,10 +354,10 @@ mod sharing {
 
     fn model<const WORKERS: usize>(
         variant: Variant,
-        blobs: &'static [u8],
+        batches: &'static [u8],
         budget: u8,
     ) -> Sharing<WORKERS> {
-        Sharing { variant, blobs, budget }
+        Sharing { variant, batches, budget }
     }
 
     #[test]

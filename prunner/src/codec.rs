@@ -164,18 +164,18 @@ mod tests {
     use crate::{
         Priority,
         broker::{
-            Blob, Commit, DeadLetter, Encoded, LabelCount, Lease, Tasks, Timing, Token, Write,
+            Batch, Commit, DeadLetter, Encoded, LabelCount, Lease, Tasks, Timing, Token, Write,
         },
     };
 
-    fn blob() -> Blob {
+    fn batch() -> Batch {
         let mut tasks = Tasks::one(b"a");
         tasks.push(b"bc");
-        Blob { attempt: 2, suspect: true, crashes: 1, interruptions: 3, tasks, ..Blob::default() }
+        Batch { attempt: 2, suspect: true, crashes: 1, interruptions: 3, tasks, ..Batch::default() }
     }
 
     #[rustfmt::skip]
-    const BLOB: &[u8] = &[
+    const BATCH: &[u8] = &[
         1, 2, 1, 1, 3, // priority, attempt, suspect, crashes, interruptions
         2, 11, 1, 0, 0, 0, b'a', 2, 0, 0, 0, b'b', b'c', // tasks, bytes, each with its length
     ];
@@ -185,8 +185,8 @@ mod tests {
         let times = Timing { tasks: 3, nanos: 70_000, samples: vec![(5, 6)] };
         Commit {
             token: Token(300),
-            keep: Some(Lease { token: Token(7), blob: blob() }),
-            posts: vec![blob(), Blob { priority: Priority::Low, ..Blob::default() }],
+            successor: Some(Lease { token: Token(7), batch: batch() }),
+            posts: vec![batch(), Batch { priority: Priority::Low, ..Batch::default() }],
             writes: vec![
                 Write { key: "k".into(), version: 3, value },
                 Write { key: "gone".into(), version: 0, value: None },
@@ -200,9 +200,9 @@ mod tests {
     fn commit_bytes() -> Vec<u8> {
         [
             &[251, 44, 1, 1, 7], // token; kept, under which token
-            BLOB,
+            BATCH,
             &[2], // posts
-            BLOB,
+            BATCH,
             &[2, 0, 0, 0, 0, 0, 0],
             &[2, 1, b'k', 3, 1, 3, b'u', b'6', b'4', 1, 9], // writes
             &[4, b'g', b'o', b'n', b'e', 0, 0],
@@ -216,12 +216,12 @@ mod tests {
     /// What is in a journal or on its way must be read by later versions: these bytes stay.
     #[test]
     fn what_a_broker_takes_has_these_bytes() {
-        assert_eq!(to_bytes(&blob()).as_deref(), Ok(BLOB));
-        assert_eq!(decode(BLOB), Ok(blob()));
+        assert_eq!(to_bytes(&batch()).as_deref(), Ok(BATCH));
+        assert_eq!(decode(BATCH), Ok(batch()));
 
         let token = u128::from_le_bytes(*b"random, 16 bytes");
-        let lease = Lease { token: Token(token), blob: blob() };
-        let bytes = [&[254], &b"random, 16 bytes"[..], BLOB].concat();
+        let lease = Lease { token: Token(token), batch: batch() };
+        let bytes = [&[254], &b"random, 16 bytes"[..], BATCH].concat();
         assert_eq!(to_bytes(&lease), Ok(bytes.clone()));
         assert_eq!(decode(&bytes), Ok(lease));
 
@@ -250,7 +250,7 @@ mod tests {
                 let mut bytes = good.clone();
                 bytes[at] = byte;
                 if let Ok(commit) = decode::<Commit>(&bytes) {
-                    commit.posts.iter().for_each(|blob| _ = blob.tasks.check());
+                    commit.posts.iter().for_each(|batch| _ = batch.tasks.check());
                 }
             }
             let huge = [&good[..at], &[253], &[255; 8], &good[at..]].concat();

@@ -11,7 +11,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // What only worker processes use.
-#![cfg_attr(any(not(unix), prunner_elsewhere), allow(dead_code, unused_imports))]
+#![cfg_attr(any(not(unix), prunner_unsupported), allow(dead_code, unused_imports))]
 
 // The macros say `::prunner`, also in the tests of this crate.
 #[cfg(test)]
@@ -28,9 +28,9 @@ mod error;
 mod failure;
 mod handler;
 mod message_loop;
-#[cfg(all(unix, not(prunner_elsewhere)))]
+#[cfg(all(unix, not(prunner_unsupported)))]
 mod payload;
-#[cfg_attr(any(not(unix), prunner_elsewhere), path = "process/unsupported.rs")]
+#[cfg_attr(any(not(unix), prunner_unsupported), path = "process/unsupported.rs")]
 mod process;
 mod queue;
 mod report;
@@ -131,7 +131,7 @@ pub mod signature {
 }
 
 /// What fuzzers run.
-#[cfg(all(feature = "testing", unix, not(prunner_elsewhere)))]
+#[cfg(all(feature = "testing", unix, not(prunner_unsupported)))]
 #[doc(hidden)]
 pub mod __fuzz {
     pub use crate::testing::fuzz::{broker, conversation, entries, frames, seeds};
@@ -142,7 +142,7 @@ pub mod __fuzz {
 pub mod __private {
     pub use inventory;
 
-    pub use crate::{message_loop::call::Entry, worker_test::WorkerTest};
+    pub use crate::{message_loop::call::TaskEntry, worker_test::WorkerTest};
 
     /// Writes a value that may be `Debug`, by the trick of two methods with one name: the one that
     /// needs fewer references wins where its bound holds.

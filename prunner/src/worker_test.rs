@@ -49,7 +49,7 @@ macro_rules! worker_test {
 }
 
 /// The name of the test that makes a worker of this program, as the harness calls it.
-#[cfg_attr(any(not(unix), prunner_elsewhere), expect(dead_code, reason = "for worker processes"))]
+#[cfg_attr(any(not(unix), prunner_unsupported), expect(dead_code, reason = "for worker processes"))]
 pub(crate) fn worker_test() -> Option<String> {
     let test = inventory::iter::<WorkerTest>.into_iter().next()?;
     // Without the crate.

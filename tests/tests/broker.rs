@@ -12,8 +12,8 @@ use std::{
 use prunner::{
     Order, Priority,
     broker::{
-        Blob, Broker, BrokerError, Clock, Commit, Conflict, Lease, Lock, MemoryBroker, Outcome,
-        Read, Release, Step, Tasks, Token, Watched,
+        Batch, Broker, BrokerError, Clock, Commit, Conflict, Lease, Lock, MemoryBroker, Outcome,
+        Read, Release, Status, Step, Tasks, Token,
     },
     testing::conformance::{CASES, Harness, Make, check},
 };
@@ -53,7 +53,7 @@ impl<B: Broker + 'static> Harness for OnClock<B> {
     }
 }
 
-fn in_memory(order: Order, first: Vec<Blob>, clock: &Arc<TestClock>) -> MemoryBroker {
+fn in_memory(order: Order, first: Vec<Batch>, clock: &Arc<TestClock>) -> MemoryBroker {
     MemoryBroker::new(LEASE, order, first).with_clock(clock.clone())
 }
 
@@ -107,7 +107,7 @@ trait Twist: Send + Sync + 'static {
 
 /// How the broker of a [`Twist`] is made.
 struct Inner {
-    first: Vec<Blob>,
+    first: Vec<Batch>,
     clock: Arc<TestClock>,
 }
 
@@ -140,7 +140,7 @@ impl<T: Twist> Broker for Twisted<T> {
         self.0.release(token, why)
     }
 
-    fn watch(&self, seen: u64, patience: Duration) -> Result<Watched, BrokerError> {
+    fn watch(&self, seen: u64, patience: Duration) -> Result<Status, BrokerError> {
         self.0.inner().watch(seen, patience)
     }
 
@@ -149,7 +149,7 @@ impl<T: Twist> Broker for Twisted<T> {
     }
 }
 
-fn twisted<T: Twist>(first: Vec<Blob>) -> Box<dyn Harness> {
+fn twisted<T: Twist>(first: Vec<Batch>) -> Box<dyn Harness> {
     let clock = Arc::default();
     let broker = Arc::new(Twisted(T::new(Inner { first, clock: Arc::clone(&clock) })));
     Box::new(OnClock { broker, clock })
@@ -329,7 +329,7 @@ impl Twist for Numbered {
 
 #[test]
 fn leases_that_the_broker_numbers_are_found() {
-    fails::<Numbered>("one_blob_for_each_token", "leases are named by who asks for them");
+    fails::<Numbered>("one_batch_for_each_token", "leases are named by who asks for them");
 }
 
 /// Knows leases by their places in a table, which are used again.
@@ -393,8 +393,8 @@ impl<const DEED: u8> Sly<DEED> {
     fn commit(&self, commit: &Commit) {
         let mut own = self.own.lock().unwrap();
         let next = Token::random();
-        let keep = Some(Lease { token: next, blob: Blob::default() });
-        let commit = Commit { token: *own, keep, ..commit.clone() };
+        let keep = Some(Lease { token: next, batch: Batch::default() });
+        let commit = Commit { token: *own, successor: keep, ..commit.clone() };
         self.inner.step(Some(&commit), &[]).unwrap();
         *own = next;
     }
@@ -407,7 +407,7 @@ const TWICE: u8 = 1;
 
 impl<const DEED: u8> Twist for Sly<DEED> {
     fn new(mut made: Inner) -> Self {
-        made.first.push(Blob { priority: Priority::High, ..Blob::default() });
+        made.first.push(Batch { priority: Priority::High, ..Batch::default() });
         let inner = made.broker();
         let own = Token::random();
         inner.step(None, &[own]).unwrap();
@@ -455,12 +455,12 @@ fn a_commit_that_counts_twice_is_found() {
 /// Gives back what has killed a worker in pieces of `PIECE` tasks.
 struct Pieces<const PIECE: usize> {
     inner: Arc<MemoryBroker>,
-    blobs: Mutex<HashMap<Token, Blob>>,
+    batches: Mutex<HashMap<Token, Batch>>,
 }
 
 impl<const PIECE: usize> Twist for Pieces<PIECE> {
     fn new(made: Inner) -> Self {
-        Self { inner: made.broker(), blobs: Mutex::default() }
+        Self { inner: made.broker(), batches: Mutex::default() }
     }
 
     fn inner(&self) -> Arc<MemoryBroker> {
@@ -470,22 +470,23 @@ impl<const PIECE: usize> Twist for Pieces<PIECE> {
     fn step(&self, commit: Option<&Commit>, want: &[Token]) -> Result<Step, BrokerError> {
         let step = self.inner.step(commit, want)?;
         if let Step::Leased(leases, _) = &step {
-            let leases = leases.iter().map(|lease| (lease.token, lease.blob.clone()));
-            self.blobs.lock().unwrap().extend(leases);
+            let leases = leases.iter().map(|lease| (lease.token, lease.batch.clone()));
+            self.batches.lock().unwrap().extend(leases);
         }
         Ok(step)
     }
 
     fn release(&self, token: Token, why: Release) -> Result<(), BrokerError> {
-        let blob = self.blobs.lock().unwrap().remove(&token);
-        let Some(blob) = blob.filter(|blob| why == Release::Crashed && blob.tasks.len() > 1) else {
+        let batch = self.batches.lock().unwrap().remove(&token);
+        let Some(batch) = batch.filter(|batch| why == Release::Crashed && batch.tasks.len() > 1)
+        else {
             return self.inner.release(token, why);
         };
-        let tasks: Vec<_> = blob.tasks.iter().map(Result::unwrap).collect();
+        let tasks: Vec<_> = batch.tasks.iter().map(Result::unwrap).collect();
         let piece = |some: &[&[u8]]| {
             let mut tasks = Tasks::new();
             some.iter().for_each(|task| tasks.push(task));
-            Blob { attempt: blob.attempt + 1, suspect: true, tasks, ..blob.clone() }
+            Batch { attempt: batch.attempt + 1, suspect: true, tasks, ..batch.clone() }
         };
         let posts = tasks.chunks(PIECE).map(piece).collect();
         self.inner.step(Some(&Commit { posts, ..Commit::new(token) }), &[]).map(|_| ())
@@ -519,12 +520,12 @@ fn charges_for_interruptions_are_found() {
 /// Forgets how often a task was interrupted.
 struct Patient {
     inner: Arc<MemoryBroker>,
-    blobs: Mutex<HashMap<Token, Blob>>,
+    batches: Mutex<HashMap<Token, Batch>>,
 }
 
 impl Twist for Patient {
     fn new(made: Inner) -> Self {
-        Self { inner: made.broker(), blobs: Mutex::default() }
+        Self { inner: made.broker(), batches: Mutex::default() }
     }
 
     fn inner(&self) -> Arc<MemoryBroker> {
@@ -534,19 +535,20 @@ impl Twist for Patient {
     fn step(&self, commit: Option<&Commit>, want: &[Token]) -> Result<Step, BrokerError> {
         let step = self.inner.step(commit, want)?;
         if let Step::Leased(leases, _) = &step {
-            let leases = leases.iter().map(|lease| (lease.token, lease.blob.clone()));
-            self.blobs.lock().unwrap().extend(leases);
+            let leases = leases.iter().map(|lease| (lease.token, lease.batch.clone()));
+            self.batches.lock().unwrap().extend(leases);
         }
         Ok(step)
     }
 
     fn release(&self, token: Token, why: Release) -> Result<(), BrokerError> {
-        let blob = self.blobs.lock().unwrap().remove(&token);
-        let Some(blob) = blob.filter(|blob| why == Release::Interrupted && blob.interruptions > 15)
+        let batch = self.batches.lock().unwrap().remove(&token);
+        let Some(batch) =
+            batch.filter(|batch| why == Release::Interrupted && batch.interruptions > 15)
         else {
             return self.inner.release(token, why);
         };
-        let posts = vec![Blob { attempt: blob.attempt + 1, ..blob }];
+        let posts = vec![Batch { attempt: batch.attempt + 1, ..batch }];
         self.inner.step(Some(&Commit { posts, ..Commit::new(token) }), &[]).map(|_| ())
     }
 }

@@ -19,7 +19,7 @@ prunner_tests::watched!();
 
 /// Remembers the largest allocation of each thread: tests run side by side, and one that fails may print
 /// a backtrace, which takes megabytes.
-struct Watched;
+struct Status;
 
 thread_local! {
     // With a constant and nothing to drop it can be used wherever memory is allocated.
@@ -31,7 +31,7 @@ fn note(size: usize) {
 }
 
 // SAFETY: the system's allocator does it all.
-unsafe impl GlobalAlloc for Watched {
+unsafe impl GlobalAlloc for Status {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         note(layout.size());
         // SAFETY: as the caller has promised.
@@ -57,7 +57,7 @@ unsafe impl GlobalAlloc for Watched {
 }
 
 #[global_allocator]
-static ALLOCATOR: Watched = Watched;
+static ALLOCATOR: Status = Status;
 
 /// For inputs of some kilobytes: serde makes room for at most 1 MiB of what is claimed.
 const MOST_ALLOCATED: usize = 4 << 20;

@@ -1,7 +1,7 @@
 //! `steps`: the parts of a task's way through the parent, each by itself, in ns a task.
 //!
 //! The parts are rebuilt from what is public, a lease of `TASKS` tasks of `sum_up` at a time, as a
-//! worker packs them: the codec, the blob, the frame, the broker. What belongs to a lease, as the
+//! worker packs them: the codec, the batch, the frame, the broker. What belongs to a lease, as the
 //! round trip to another process, is divided by the tasks in it. Worker processes hand over up to
 //! 512 tasks at once, so the wake-up of a process is next to nothing a task here, and everything in
 //! a pool that sends one call at a time: `round_trip` is the undivided figure.
@@ -14,7 +14,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use bincode::config::{Configuration, standard};
-use prunner::broker::{Blob, Broker, Commit, MemoryBroker, Step, Tasks, Token};
+use prunner::broker::{Batch, Broker, Commit, MemoryBroker, Step, Tasks, Token};
 use prunner::{Order, Sum};
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,7 @@ const CONFIG: Configuration = standard();
 #[derive(Serialize, Deserialize)]
 struct Frame {
     token: Token,
-    blob: Blob,
+    batch: Batch,
 }
 
 fn encode(value: &impl Serialize, bytes: &mut Vec<u8>) {
@@ -50,15 +50,15 @@ fn tasks() -> Vec<Task> {
     (0..TASKS).map(Task::AddOne).collect()
 }
 
-fn blob() -> Blob {
-    let mut blob = Blob::default();
+fn batch() -> Batch {
+    let mut batch = Batch::default();
     let mut bytes = Vec::new();
     for task in tasks() {
         bytes.clear();
         encode(&task, &mut bytes);
-        blob.tasks.push(&bytes);
+        batch.tasks.push(&bytes);
     }
-    blob
+    batch
 }
 
 /// Times `step` of one lease after the other, in ns a task.
@@ -85,10 +85,10 @@ fn step(summary: &Summary) -> Line {
 }
 
 fn prunner(flags: &Flags) -> Vec<Summary> {
-    let (all, blob) = (tasks(), blob());
+    let (all, batch) = (tasks(), batch());
     let frame = || {
         let mut bytes = Vec::new();
-        encode(&Frame { token: Token::random(), blob: blob.clone() }, &mut bytes);
+        encode(&Frame { token: Token::random(), batch: batch.clone() }, &mut bytes);
         bytes
     };
     let mut bytes = Vec::new();
@@ -131,7 +131,7 @@ fn prunner(flags: &Flags) -> Vec<Summary> {
         }),
         Variant::new("broker", || {
             let broker =
-                MemoryBroker::new(Duration::from_secs(10), Order::Lifo, vec![blob.clone()]);
+                MemoryBroker::new(Duration::from_secs(10), Order::Lifo, vec![batch.clone()]);
             let lease = |commit: Option<&Commit>| {
                 let token = Token::random();
                 match broker.step(commit, &[token]).expect("it is in memory") {
@@ -141,13 +141,13 @@ fn prunner(flags: &Flags) -> Vec<Summary> {
             };
             let mut token = lease(None);
             a_task(|| {
-                let commit = Commit { posts: vec![blob.clone()], ..Commit::new(token) };
+                let commit = Commit { posts: vec![batch.clone()], ..Commit::new(token) };
                 token = lease(Some(&commit));
             })
         }),
         Variant::new("decode", || {
             a_task(|| {
-                for task in blob.tasks.iter() {
+                for task in batch.tasks.iter() {
                     black_box(decode::<Task>(task.expect("it is well formed")));
                 }
             })

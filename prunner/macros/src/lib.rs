@@ -146,15 +146,15 @@ fn task_function(function: &ItemFn) -> Result<Tokens> {
             #[doc(hidden)]
             #[allow(dead_code)]
             fn #check() {
-                ::prunner::__private::Entry::of::<_, #posted, _>(&Self::#name);
+                ::prunner::__private::TaskEntry::of::<_, #posted, _>(&Self::#name);
             }
         });
     }
     Ok(quote_spanned! { span =>
         #(#cfgs)*
         const _: () = {
-            const ENTRY_OF_THE_TASK: ::prunner::__private::Entry =
-                ::prunner::__private::Entry::of::<_, #posted, _>(&#name);
+            const ENTRY_OF_THE_TASK: ::prunner::__private::TaskEntry =
+                ::prunner::__private::TaskEntry::of::<_, #posted, _>(&#name);
             ::prunner::__private::inventory::submit! { ENTRY_OF_THE_TASK }
         };
     })
@@ -198,8 +198,8 @@ fn task_methods(block: &mut ItemImpl) -> Result<Tokens> {
             #(#cfgs)*
             #[doc(hidden)]
             #[allow(non_upper_case_globals)]
-            const #entry: ::prunner::__private::Entry =
-                ::prunner::__private::Entry::of::<_, #posted, _>(&Self::#name);
+            const #entry: ::prunner::__private::TaskEntry =
+                ::prunner::__private::TaskEntry::of::<_, #posted, _>(&Self::#name);
         });
         submissions.push(quote_spanned! { span =>
             #(#cfgs)*

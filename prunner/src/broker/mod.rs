@@ -1,10 +1,10 @@
 //! The contract of everything that is not threads in memory: who holds which tasks, what is true,
 //! and when a run is over.
 //!
-//! A broker keeps tasks as bytes that it never decodes. A worker *leases* a [`Blob`] of them under a
+//! A broker keeps tasks as bytes that it never decodes. A worker *leases* a [`Batch`] of them under a
 //! [`Token`] of its own making, runs them, and [*commits*](Commit): in one step the lease ends, its
 //! follow-ups are queued, its writes appear in the dict and its counts in the ledger. Whatever
-//! happens to the worker before that step, nothing of it has happened, and the blob goes to somebody
+//! happens to the worker before that step, nothing of it has happened, and the batch goes to somebody
 //! else; whatever happens to it afterwards, everything has. A commit whose token is gone does nothing,
 //! so a commit may always be sent again.
 //!
@@ -17,21 +17,21 @@
 //! use std::time::Duration;
 //!
 //! use prunner::broker::{
-//!     Blob, Broker, Commit, DeadLetter, Encoded, Entry, KEPT_DEAD_LETTERS, LabelCount, Lease, Lock,
-//!     MemoryBroker, Outcome, Read, Step, Tasks, Timing, Token, Watched, Write,
+//!     Batch, Broker, Commit, DeadLetter, Encoded, Entry, KEPT_DEAD_LETTERS, LabelCount, Lease, Lock,
+//!     MemoryBroker, Outcome, Read, Step, Tasks, Timing, Token, Status, Write,
 //! };
 //! use prunner::{Bytes, Order};
 //!
 //! let mut tasks = Tasks::one(b"first");
 //! tasks.push(b"second");
-//! let first = Blob { tasks, ..Blob::default() };
+//! let first = Batch { tasks, ..Batch::default() };
 //! let broker = MemoryBroker::new(Duration::from_secs(30), Order::Lifo, vec![first]);
 //!
 //! // It makes the name of the lease and asks for it.
 //! let token = Token::random();
-//! let Step::Leased(leases, _) = broker.step(None, &[token])? else { panic!("a blob is queued") };
-//! let [Lease { blob, .. }] = &leases[..] else { panic!("one lease for one token") };
-//! assert_eq!(blob.tasks.len(), 2);
+//! let Step::Leased(leases, _) = broker.step(None, &[token])? else { panic!("a batch is queued") };
+//! let [Lease { batch, .. }] = &leases[..] else { panic!("one lease for one token") };
+//! assert_eq!(batch.tasks.len(), 2);
 //! assert!(broker.renew(&[token])?.is_empty(), "no lease is gone");
 //!
 //! // It reads the dict under the lock, and commits what it has done.
@@ -41,7 +41,7 @@
 //! let finished = LabelCount { label: "add".into(), finished: 2, ..LabelCount::default() };
 //! assert_eq!(finished.times, Timing::default(), "nothing was measured");
 //! let commit = Commit {
-//!     posts: vec![Blob { tasks: Tasks::one(b"third"), ..Blob::default() }],
+//!     posts: vec![Batch { tasks: Tasks::one(b"third"), ..Batch::default() }],
 //!     posted: 1,
 //!     writes: vec![Write { key: "sum".into(), version, value: Some(value) }],
 //!     labels: vec![finished],
@@ -58,7 +58,7 @@
 //! let died = LabelCount { label: "add".into(), dead: 1, ..LabelCount::default() };
 //! let commit = Commit { labels: vec![died], dead: vec![letter], ..Commit::new(next) };
 //! assert_eq!(broker.step(Some(&commit), &[])?, Step::Done);
-//! let Watched { done, .. } = broker.watch(0, Duration::ZERO)?;
+//! let Status { done, .. } = broker.watch(0, Duration::ZERO)?;
 //! let Outcome { dead, entries, .. } = broker.outcome()?;
 //! assert!(done && dead.len() <= KEPT_DEAD_LETTERS);
 //! assert_eq!((entries[0].key.as_str(), entries[0].version), ("sum", 1));
@@ -72,7 +72,7 @@
 //!
 //! use prunner::broker::{
 //!     Broker, BrokerError, Commit, Conflict, Lock, MOST_CRASHES, MOST_INTERRUPTIONS, Outcome, Read,
-//!     Release, Step, Token, Watched,
+//!     Release, Step, Token, Status,
 //! };
 //!
 //! /// Says what goes wrong.
@@ -108,7 +108,7 @@
 //!         }
 //!         self.0.release(token, why)
 //!     }
-//!     fn watch(&self, seen: u64, patience: Duration) -> Result<Watched, BrokerError> {
+//!     fn watch(&self, seen: u64, patience: Duration) -> Result<Status, BrokerError> {
 //!         self.0.watch(seen, patience)
 //!     }
 //!     fn outcome(&self) -> Result<Outcome, BrokerError> {
@@ -146,8 +146,8 @@ use crate::{codec::Bytes, task::Priority};
 ///
 /// All methods return at once, except [`watch`](Broker::watch).
 pub trait Broker: Send + Sync {
-    /// Ends a lease with `commit`, if there is one, and takes a blob for each token of `want`, as far
-    /// as there are blobs: both in one atomic step, in which the end is decided, too.
+    /// Ends a lease with `commit`, if there is one, and takes a batch for each token of `want`, as far
+    /// as there are batches: both in one atomic step, in which the end is decided, too.
     ///
     /// A commit is applied whole or not at all, and then nothing is leased either: see
     /// [`Step::Lost`] and [`Step::Conflict`].
@@ -204,14 +204,14 @@ pub trait Broker: Send + Sync {
     /// Waits until something has changed since `seen`, at most for `patience`, and returns what
     /// workers want to know. With 0 for `seen` it returns at once.
     ///
-    /// A change is whatever somebody may wait for: the first blob to be leased, a worker that waits or
+    /// A change is whatever somebody may wait for: the first batch to be leased, a worker that waits or
     /// no longer does, a lock that is asked for or goes to another one, the end. Leases that have
     /// expired are noticed here, too, at the latest after `patience`.
     ///
     /// # Errors
     ///
     /// When the broker cannot be reached.
-    fn watch(&self, seen: u64, patience: Duration) -> Result<Watched, BrokerError>;
+    fn watch(&self, seen: u64, patience: Duration) -> Result<Status, BrokerError>;
 
     /// Everything that has been committed.
     ///
@@ -256,8 +256,8 @@ impl fmt::Debug for Token {
 
 /// Some tasks that are leased together: up to some hundreds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Blob {
-    /// The priority of all of them: blobs of a higher one are leased first.
+pub struct Batch {
+    /// The priority of all of them: batches of a higher one are leased first.
     pub priority: Priority,
     /// How often these tasks were leased before and came back.
     pub attempt: u32,
@@ -271,13 +271,13 @@ pub struct Blob {
     pub tasks: Tasks,
 }
 
-/// A blob in the hands of a worker.
+/// A batch in the hands of a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     /// What it is called.
     pub token: Token,
     /// What is in it.
-    pub blob: Blob,
+    pub batch: Batch,
 }
 
 /// What has become of a lease. All of it becomes true in one step, or none of it.
@@ -285,12 +285,12 @@ pub struct Lease {
 pub struct Commit {
     /// The lease that this ends.
     pub token: Token,
-    /// The lease goes on under another token with another blob: what was in it and is not over yet.
+    /// The lease goes on under another token with another batch: what was in it and is not over yet.
     /// No lease may be out under that token.
-    pub keep: Option<Lease>,
-    /// Follow-ups, and tasks of the lease that were not started. Blobs without tasks are left out;
+    pub successor: Option<Lease>,
+    /// Follow-ups, and tasks of the lease that were not started. Batches without tasks are left out;
     /// otherwise a broker takes them as they are, [malformed](Malformed) ones included.
-    pub posts: Vec<Blob>,
+    pub posts: Vec<Batch>,
     /// What it has merged and what it has written under the lock.
     pub writes: Vec<Write>,
     /// How many tasks its handlers have posted; unlike `posts`, those that have already run are
@@ -307,7 +307,7 @@ impl Commit {
     pub fn new(token: Token) -> Self {
         Self {
             token,
-            keep: None,
+            successor: None,
             posts: Vec::new(),
             writes: Vec::new(),
             posted: 0,
@@ -389,7 +389,7 @@ pub struct DeadLetter {
 /// What [`Broker::step`] answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// At least one blob was leased, for the first tokens; so many workers wait all the same. Blobs of
+    /// At least one batch was leased, for the first tokens; so many workers wait all the same. Batches of
     /// a higher priority are leased before all others.
     Leased(Vec<Lease>, usize),
     /// There is nothing to be leased now, but some lease is still out; or nothing was wanted, and it
@@ -442,13 +442,13 @@ pub enum Release {
     /// suspect already has crashed once more, and at the [third time](MOST_CRASHES) it is dead.
     /// [Malformed] tasks are dead at once, as one letter. If there were no tasks, nothing comes back.
     Crashed,
-    /// It was not started. The blob comes back as it was, unless it was without tasks.
+    /// It was not started. The batch comes back as it was, unless it was without tasks.
     Unstarted,
     /// The worker was killed or lost while it ran it, for a reason that is not in its tasks; a lease
-    /// that expires counts as this. The blob comes back, one more attempt and one more
-    /// [interruption](Blob::interruptions), unless it was without tasks.
+    /// that expires counts as this. The batch comes back, one more attempt and one more
+    /// [interruption](Batch::interruptions), unless it was without tasks.
     ///
-    /// Only so many are [allowed](MOST_INTERRUPTIONS). A blob of several tasks comes back whole until
+    /// Only so many are [allowed](MOST_INTERRUPTIONS). A batch of several tasks comes back whole until
     /// half of them are used up, then its tasks come back one by one; a single task that has none left
     /// is dead. [Malformed] tasks are dead instead of coming back one by one, as one letter.
     Interrupted,
@@ -456,14 +456,14 @@ pub enum Release {
 
 /// What [`Broker::watch`] answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Watched {
+pub struct Status {
     /// Changes so far, to be passed to the next call.
     pub seen: u64,
     /// Workers that wait for tasks.
     pub waiting: usize,
     /// Leases that wait for the lock; its holder is not among them.
     pub lock_waiting: usize,
-    /// Blobs that can be leased.
+    /// Batches that can be leased.
     pub queued: usize,
     /// Tasks that died because their workers did, or were lost.
     pub crashed: u64,

@@ -15,7 +15,7 @@
 //! cannot have changed, and no bytes are kept for it.
 //!
 //! Between 1 and 3 a handler may run, and merge: its merges are pending, and belong to a later
-//! commit. It must not get the home's lock then; [`Home::lock`] has to see to that, and nothing of
+//! commit. It must not get the home's lock then; [`RemoteDict::lock`] has to see to that, and nothing of
 //! this dict is locked while it waits.
 
 use std::{
@@ -30,8 +30,8 @@ use parking_lot::MutexGuard;
 use super::{
     Dict, Key, KeyId, SharedDict, Value,
     delta::Delta,
-    lock::{Access, KEPT, LocalDict, Locked, ScopeLock, not_complete},
-    replica::{Away, Broken, Copies, Home, Known},
+    lock::{Access, LOCK_LEAKED, LocalDict, Locked, ScopeLock, not_complete},
+    replica::{Away, Broken, RemoteDict, Replica, Replicas},
 };
 use crate::{
     broker::{self, Encoded, Write},
@@ -49,13 +49,13 @@ pub(crate) struct Collected {
 
 impl SharedDict {
     /// The copy of a dict that lives at `home`, for one worker.
-    pub(crate) fn at(home: Arc<dyn Home>) -> Self {
+    pub(crate) fn at(home: Arc<dyn RemoteDict>) -> Self {
         let (taken, touched) = (AtomicBool::new(false), AtomicBool::new(false));
         Self::with(Some(Box::new(Away { home, taken, touched })))
     }
 
     /// Whether the handler that asks has the lock now.
-    pub(crate) fn is_kept(&self) -> bool {
+    pub(crate) fn is_lock_held(&self) -> bool {
         self.reach().is_none()
     }
 
@@ -97,7 +97,7 @@ impl SharedDict {
     ///
     /// As [`writes`](SharedDict::writes).
     pub(crate) fn writes_of(&self, collected: Collected) -> Result<Vec<Write>, Broken> {
-        let locked = self.reach().ok_or_else(|| Broken(KEPT.to_string()))?;
+        let locked = self.reach().ok_or_else(|| Broken(LOCK_LEAKED.to_string()))?;
         let most = self.0.away.as_ref().map_or(usize::MAX, |away| away.home.most_bytes());
         to_commit(locked, |locked| {
             locked.join_all(collected)?;
@@ -164,7 +164,7 @@ impl SharedDict {
         for (key, known) in copies.known.iter_mut() {
             if known.is_ahead() {
                 forgotten.extend(dict.take(key).map(|value| value as _));
-                *known = Known::default();
+                *known = Replica::default();
             }
             known.pinned = false;
         }
@@ -220,7 +220,7 @@ impl LocalDict {
     #[cold]
     #[track_caller]
     pub(super) fn peek_away<V: Value + Clone>(&self, away: &Away, key: Key<V>) -> Option<V> {
-        away.home.settle();
+        away.home.apply_answers();
         let mut lock = self.lock_here();
         let known = lock.locked_mut().known(key.id());
         if !known.pinned && !known.is_ahead() {
@@ -271,25 +271,25 @@ impl ScopeLock {
 }
 
 impl Locked {
-    fn copies(&mut self) -> &mut Copies {
+    fn copies(&mut self) -> &mut Replicas {
         self.parts().1
     }
 
-    fn parts(&mut self) -> (&mut Dict, &mut Copies) {
+    fn parts(&mut self) -> (&mut Dict, &mut Replicas) {
         (&mut self.dict, self.copies.get_or_insert_default())
     }
 
-    fn known(&mut self, key: KeyId) -> &mut Known {
+    fn known(&mut self, key: KeyId) -> &mut Replica {
         let known = &mut self.copies().known;
         match known.place(key) {
             Some(place) => known.at(place),
-            None => known.add(key, Known::default()),
+            None => known.add(key, Replica::default()),
         }
     }
 
     /// Reads the entry under the home's lock, once a lease.
     #[track_caller]
-    fn pin<V: Value>(&mut self, key: Key<V>, home: &dyn Home) {
+    fn pin<V: Value>(&mut self, key: Key<V>, home: &dyn RemoteDict) {
         let known = self.known(key.id());
         if known.pinned {
             return;

@@ -10,7 +10,7 @@ use parking_lot::{
 use super::{
     Dict, Entry, Key, Value,
     merges::{Attempts, Joiner, Merges, merges},
-    replica::{Away, Copies},
+    replica::{Away, Replicas},
     types::Types,
 };
 use crate::{
@@ -43,7 +43,7 @@ pub(super) struct Locked {
     /// Whether the current holder has joined the workers' merges.
     joined: bool,
     /// How entries stand to those at home, if there is one.
-    pub(super) copies: Option<Box<Copies>>,
+    pub(super) copies: Option<Box<Replicas>>,
 }
 
 impl SharedDict {
@@ -85,7 +85,7 @@ impl SharedDict {
     pub(crate) fn finish(&self) -> (Dict, Option<String>) {
         // No task runs any more. Whoever holds the lock will never give it back.
         let Some(mut locked) = self.0.locked.try_lock() else {
-            return (Dict::new(), Some(KEPT.to_string()));
+            return (Dict::new(), Some(LOCK_LEAKED.to_string()));
         };
         let dict = &mut locked.dict;
         let joiners = self.0.joiners.lock();
@@ -105,7 +105,8 @@ impl SharedDict {
 }
 
 /// Why a dict is not whole.
-pub(super) const KEPT: &str = "a task has kept the dict's lock: its ScopeLock was never dropped";
+pub(super) const LOCK_LEAKED: &str =
+    "a task has kept the dict's lock: its ScopeLock was never dropped";
 
 /// Why a dict with these broken entries is not whole, if there are any.
 pub(super) fn not_complete(mut broken: Vec<&str>) -> Option<String> {

@@ -45,7 +45,7 @@ impl Attempts {
 /// failed attempt takes its pending merges back before it ends.
 #[derive(Debug)]
 pub(crate) struct Merges {
-    partial: Owner<Partial>,
+    partial: Owner<Partials>,
     attempts: Attempts,
     types: Arc<Types>,
 }
@@ -53,13 +53,13 @@ pub(crate) struct Merges {
 /// The side of whoever joins: the holder of the dict's lock.
 #[derive(Debug)]
 pub(crate) struct Joiner {
-    partial: Visitor<Partial>,
+    partial: Visitor<Partials>,
     attempts: Attempts,
 }
 
 /// By key, a `Typed<V>` of the key's `V`.
 #[derive(Debug, Default)]
-struct Partial(KeyMap<Erased<dyn Slot>>);
+struct Partials(KeyMap<Erased<dyn Partial>>);
 
 /// Makes both sides for one worker.
 pub(super) fn merges(
@@ -67,7 +67,7 @@ pub(super) fn merges(
     attempts: &Attempts,
     types: &Arc<Types>,
 ) -> (Merges, Joiner) {
-    let (owner, visitor) = biased(barrier, Partial::default());
+    let (owner, visitor) = biased(barrier, Partials::default());
     let joiner = Joiner { partial: visitor, attempts: attempts.clone() };
     (Merges { partial: owner, attempts: attempts.clone(), types: Arc::clone(types) }, joiner)
 }
@@ -100,7 +100,7 @@ impl Merges {
     fn merge_first<V: Value + Merge>(&mut self, key: Key<V>, attempt: u64, value: V) {
         self.types.register_merged::<V>(key.id());
         let typed = Typed { key, committed: None, pending: Some(value), attempt, broken: false };
-        let slot = Erased::<dyn Slot>::new(typed, |typed| typed);
+        let slot = Erased::<dyn Partial>::new(typed, |typed| typed);
         self.partial.with(|partial| _ = partial.0.add(key.id(), slot));
     }
 
@@ -113,8 +113,9 @@ impl Merges {
     }
 
     /// Makes true what the running attempt has merged so far, although it goes on.
-    pub(crate) fn settle(&mut self) {
-        self.partial.with(|partial| partial.0.iter_mut().for_each(|(_, slot)| slot.settle()));
+    pub(crate) fn commit_pending(&mut self) {
+        self.partial
+            .with(|partial| partial.0.iter_mut().for_each(|(_, slot)| slot.commit_pending()));
     }
 
     /// Whether an entry has lost something because a merge panicked.
@@ -196,7 +197,7 @@ impl Joiner {
     }
 }
 
-impl Partial {
+impl Partials {
     /// The entry, if it is there and of this type.
     #[inline(always)]
     fn typed<V: Value + Merge>(&mut self, key: Key<V>) -> Option<&mut Typed<V>> {
@@ -214,8 +215,8 @@ impl Partial {
 }
 
 /// One entry, whatever its type.
-trait Slot: Send + std::fmt::Debug {
-    fn settle(&mut self);
+trait Partial: Send + std::fmt::Debug {
+    fn commit_pending(&mut self);
     fn join_into(&mut self, dict: &mut Dict, running: u64);
     fn take_pending(&mut self, attempt: u64) -> Option<Box<dyn Any>>;
     fn take(&mut self, running: u64) -> Option<Box<dyn Delta>>;
@@ -271,8 +272,8 @@ impl<V: Merge> Typed<V> {
     }
 }
 
-impl<V: Value + Merge> Slot for Typed<V> {
-    fn settle(&mut self) {
+impl<V: Value + Merge> Partial for Typed<V> {
+    fn commit_pending(&mut self) {
         let done = self.pending.take();
         self.commit(done);
     }
@@ -287,7 +288,7 @@ impl<V: Value + Merge> Slot for Typed<V> {
 
     fn join_into(&mut self, dict: &mut Dict, running: u64) {
         if self.attempt < running {
-            self.settle();
+            self.commit_pending();
         }
         if let Some(value) = self.committed.take() {
             let breaks = Breaks(&mut self.broken);

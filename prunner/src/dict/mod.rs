@@ -16,7 +16,7 @@ pub use merge::{Append, Counter, Max, Merge, Min, Sum};
 
 pub(crate) use lock::{LocalDict, SharedDict};
 pub(crate) use merges::{Attempts, Merges};
-pub(crate) use replica::Home;
+pub(crate) use replica::RemoteDict;
 
 use std::{
     any::{Any, type_name},

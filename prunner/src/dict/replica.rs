@@ -6,7 +6,7 @@ use super::{delta::Delta, key::KeyMap};
 use crate::{broker, sync::AtomicBool};
 
 /// Where a dict lives that is not in this process alone: the worker's side of a broker.
-pub(crate) trait Home: Send + Sync + fmt::Debug {
+pub(crate) trait RemoteDict: Send + Sync + fmt::Debug {
     /// Waits until this worker's lease holds the lock; returns at once if it does. Unwinds when the
     /// lease is gone.
     fn lock(&self);
@@ -16,7 +16,7 @@ pub(crate) trait Home: Send + Sync + fmt::Debug {
     fn read(&self, key: &str, known: u64) -> Option<broker::Entry>;
 
     /// Applies what the broker has answered to the last commit, if this dict does not know it yet.
-    fn settle(&self) {}
+    fn apply_answers(&self) {}
 
     /// The most bytes that a value may take.
     fn most_bytes(&self) -> usize {
@@ -27,7 +27,7 @@ pub(crate) trait Home: Send + Sync + fmt::Debug {
 /// What a dict with a home has beside its lock.
 #[derive(Debug)]
 pub(super) struct Away {
-    pub(super) home: Arc<dyn Home>,
+    pub(super) home: Arc<dyn RemoteDict>,
     /// Whether the lock was taken since the last commit: if a [`ScopeLock`] was never dropped, this
     /// must be found without waiting for it.
     pub(super) taken: AtomicBool,
@@ -37,8 +37,8 @@ pub(super) struct Away {
 
 /// How the entries here stand to those at home.
 #[derive(Debug, Default)]
-pub(super) struct Copies {
-    pub(super) known: KeyMap<Known>,
+pub(super) struct Replicas {
+    pub(super) known: KeyMap<Replica>,
     /// How often the lock was taken.
     pub(super) round: u64,
     /// Why nothing can be committed, if so.
@@ -47,7 +47,7 @@ pub(super) struct Copies {
 
 /// How the entry here stands to the one at home.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct Replica {
     /// The version that the entry here is, or is based on; 0 for none.
     pub(super) version: u64,
     /// Whether there is a value at that version.
@@ -66,7 +66,7 @@ pub(super) struct Known {
     pub(super) sent: bool,
 }
 
-impl Known {
+impl Replica {
     pub(super) fn is_ahead(&self) -> bool {
         self.written || self.spoiled || !self.deltas.is_empty()
     }

@@ -1,7 +1,7 @@
 //! What an engine is given and what it returns, and the two engines: threads of this process, and workers
 //! that lease their tasks from a broker.
 
-#[cfg(all(unix, not(prunner_elsewhere)))]
+#[cfg(all(unix, not(prunner_unsupported)))]
 pub(crate) mod lease;
 pub(crate) mod stop;
 pub(crate) mod threads;

@@ -158,7 +158,7 @@ impl<T> Context<'_, T> {
     /// For a long producer whose tasks should start while it goes on. The price: if it fails
     /// afterwards, what was published stays.
     pub fn flush(&mut self) {
-        self.effects.merges.settle();
+        self.effects.merges.commit_pending();
         self.publish.publish(&mut self.effects.posts);
         self.effects.published = true;
     }

@@ -27,9 +27,9 @@ impl<T> Effects<T> {
     }
 
     /// Makes true what was merged so far; an error if a merge panics.
-    pub(crate) fn settle(&mut self) -> Result<(), Cause> {
+    pub(crate) fn commit_pending(&mut self) -> Result<(), Cause> {
         Cause::of(|| {
-            self.merges.settle();
+            self.merges.commit_pending();
             Ok(())
         })
     }
@@ -46,7 +46,7 @@ impl<T> Effects<T> {
 
 /// What the engine does for a handler while it runs.
 pub(crate) trait Publish<T> {
-    /// Publishes what the handler has posted so far; its merges have been settled.
+    /// Publishes what the handler has posted so far; its merges so far are committed.
     fn publish(&mut self, posts: &mut Posts<T>);
 
     /// Makes room for as many posts as there is memory for already, and for one at least.

@@ -10,7 +10,7 @@ use crate::{
 
 /// Counts and times by label, kept by one worker for itself.
 #[derive(Debug)]
-pub(crate) struct Tally {
+pub(crate) struct Meter {
     /// The labels that are found at once, in a place that follows from their id.
     near: Box<[Clicker; NEAR]>,
     /// Clickers of labels whose places in `near` are taken by others.
@@ -43,12 +43,12 @@ const NEAR: usize = 64;
 const PROBES: usize = 4;
 const FREE: Clicker = Clicker { id: 0, left: 1, due: 0, row: 0 };
 
-impl Tally {
+impl Meter {
     pub(crate) fn new() -> Self {
         Self { near: Box::new([FREE; NEAR]), far: HashMap::new(), rows: Vec::new(), last: 0 }
     }
 
-    /// Counts a task that is about to run; true if it is to be [measured](Tally::measured).
+    /// Counts a task that is about to run; true if it is to be [measured](Meter::measured).
     #[inline(always)]
     pub(crate) fn start<T: Labeled>(&mut self, task: &T) -> bool {
         let id = task.label_id();
@@ -151,16 +151,16 @@ mod tests {
 
     #[test]
     fn every_id_has_its_row_however_many_there_are() {
-        let mut tally = Tally::new();
+        let mut meter = Meter::new();
         for round in 1..=3 {
             for id in (0..200).chain((1..100).map(|page| page << 12)) {
-                if tally.start(&Numbered(id)) {
-                    tally.measured(&Numbered(id), Duration::from_nanos(100));
+                if meter.start(&Numbered(id)) {
+                    meter.measured(&Numbered(id), Duration::from_nanos(100));
                 }
-                assert_eq!(tally.clicker(id).started(), round, "label {id}");
+                assert_eq!(meter.clicker(id).started(), round, "label {id}");
             }
         }
-        let rows = tally.into_rows();
+        let rows = meter.into_rows();
         assert_eq!(rows.len(), 299);
         assert!(rows.iter().all(|row| row.started == 3));
     }

@@ -209,14 +209,14 @@ impl<F: TaskFn<M, A>, M, A: TaskArgs> TableOf<F, M, A> {
 ///
 /// All this is not in the call's table, so that a program that registers nothing has no code for it.
 #[derive(Clone, Copy)]
-pub struct Entry {
+pub struct TaskEntry {
     table: &'static Table,
     path: fn() -> &'static str,
     encode: unsafe fn(&Payload, &mut Vec<u8>) -> Result<(), CodecError>,
     decode: unsafe fn(&[u8]) -> Result<Call, CodecError>,
 }
 
-impl Entry {
+impl TaskEntry {
     /// The entry of this function. It does not compile if the function cannot be posted.
     pub const fn of<M, A: TaskArgs, F: TaskFn<M, A> + Copy>(_: &F) -> Self {
         Self {
@@ -253,9 +253,9 @@ impl Entry {
     }
 }
 
-impl fmt::Debug for Entry {
+impl fmt::Debug for TaskEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Entry").field(&self.path()).finish()
+        f.debug_tuple("TaskEntry").field(&self.path()).finish()
     }
 }
 
@@ -371,7 +371,7 @@ mod tests {
         assert_eq!(data_text(&Call::new(one, 7)).as_deref(), Some("7"));
         let big = Call::new(three, (1, 2, "x".to_string()));
         assert_eq!(data_text(&big).as_deref(), Some("(1, 2, \"x\")"));
-        assert_eq!(big.label(), "call::tests::three");
+        assert_eq!(big.label(), "message_loop::call::tests::three");
     }
 
     /// Counts how many of it live.

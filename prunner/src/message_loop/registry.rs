@@ -15,12 +15,12 @@ use serde::{
 use crate::{
     message_loop::{
         Call,
-        call::{Entry, Table},
+        call::{Table, TaskEntry},
     },
     task::hash,
 };
 
-inventory::collect!(Entry);
+inventory::collect!(TaskEntry);
 
 /// All entries, sorted by name.
 pub(crate) struct Registry {
@@ -35,7 +35,7 @@ pub(crate) struct Registry {
 struct Registered {
     index: u32,
     name: &'static str,
-    entry: Entry,
+    entry: TaskEntry,
 }
 
 /// All functions of this program that are registered.
@@ -45,17 +45,17 @@ struct Registered {
 /// When two of them have the same name.
 pub(crate) fn registry() -> Result<&'static Registry, &'static str> {
     static REGISTRY: LazyLock<Result<Registry, String>> =
-        LazyLock::new(|| Registry::new(inventory::iter::<Entry>.into_iter().copied()));
+        LazyLock::new(|| Registry::new(inventory::iter::<TaskEntry>.into_iter().copied()));
     REGISTRY.as_ref().map_err(String::as_str)
 }
 
 impl Registry {
-    fn new(entries: impl Iterator<Item = Entry>) -> Result<Self, String> {
-        let mut entries: Vec<Entry> = entries.collect();
+    fn new(entries: impl Iterator<Item = TaskEntry>) -> Result<Self, String> {
+        let mut entries: Vec<TaskEntry> = entries.collect();
         entries.sort_by_key(|entry| (entry.path(), entry.id()));
         // `#[task]` twice on one function does no harm.
         entries.dedup_by_key(|entry| entry.id());
-        let registered = |(index, entry): (u32, Entry)| {
+        let registered = |(index, entry): (u32, TaskEntry)| {
             let name = entry.path();
             Registered { index, name, entry }
         };
@@ -401,7 +401,7 @@ mod tests {
         let registry = registry().expect("no name is there twice");
         let names: Vec<&str> = registry.names().collect();
         assert!(names.is_sorted());
-        let here = "prunner::registry::tests::";
+        let here = "prunner::message_loop::registry::tests::";
         let mine: Vec<&str> = names.iter().filter_map(|it| it.strip_prefix(here)).collect();
         let inner = "functions_inside_of_functions_are_told_apart::outer::one";
         let methods = ["Scale::none", "Scale::one", "Scale::two"];
@@ -433,9 +433,11 @@ mod tests {
 
     #[test]
     fn the_fingerprint_depends_on_the_names_alone() {
-        let entries =
-            || [Entry::of(&one), Entry::of(&none), Entry::of::<_, u64, _>(&Scale::one)].into_iter();
-        let of = |entries: &mut dyn Iterator<Item = Entry>| {
+        let entries = || {
+            [TaskEntry::of(&one), TaskEntry::of(&none), TaskEntry::of::<_, u64, _>(&Scale::one)]
+                .into_iter()
+        };
+        let of = |entries: &mut dyn Iterator<Item = TaskEntry>| {
             Registry::new(entries).expect("names differ")
         };
         let all = of(&mut entries());
@@ -443,27 +445,30 @@ mod tests {
         assert_ne!(all.fingerprint(), of(&mut entries().skip(1)).fingerprint());
         // A change of this number is a change of what travels.
         assert_eq!(of(&mut std::iter::empty()).fingerprint(), 0xcbf2_9ce4_8422_2325);
-        assert_eq!(of(&mut entries().take(1)).fingerprint(), hash("prunner::registry::tests::one"));
+        assert_eq!(
+            of(&mut entries().take(1)).fingerprint(),
+            hash("prunner::message_loop::registry::tests::one")
+        );
     }
 
     #[test]
     fn a_function_may_be_registered_twice_but_not_a_name() {
-        let twice = Registry::new([Entry::of(&one), Entry::of(&one)].into_iter());
+        let twice = Registry::new([TaskEntry::of(&one), TaskEntry::of(&one)].into_iter());
         assert_eq!(twice.ok().map(|registry| registry.names().len()), Some(1));
-        fn first() -> Entry {
-            Entry::of(&{
+        fn first() -> TaskEntry {
+            TaskEntry::of(&{
                 fn same(_: u8) {}
                 same
             })
         }
-        fn second() -> [Entry; 2] {
+        fn second() -> [TaskEntry; 2] {
             let first = {
                 fn same(_: u8) {}
-                Entry::of(&same)
+                TaskEntry::of(&same)
             };
             let second = {
                 fn same(_: u8) {}
-                Entry::of(&same)
+                TaskEntry::of(&same)
             };
             [first, second]
         }
@@ -481,8 +486,11 @@ mod tests {
     fn a_function_that_is_not_registered_cannot_travel() {
         let captured = 5_u64;
         for (call, name) in [
-            (Call::new(unregistered, 1_u64), "registry::tests::unregistered"),
-            (Call::new(Scale::is_not_a_task, 1_u64), "registry::tests::Scale::is_not_a_task"),
+            (Call::new(unregistered, 1_u64), "message_loop::registry::tests::unregistered"),
+            (
+                Call::new(Scale::is_not_a_task, 1_u64),
+                "message_loop::registry::tests::Scale::is_not_a_task",
+            ),
             (Call::new(move |n: u64| _ = n + captured, 1_u64), "{{closure}}"),
             (Call::new(unregistered as fn(u64), 1_u64), "fn(u64)"),
         ] {
@@ -498,7 +506,7 @@ mod tests {
     #[test]
     fn bytes_that_are_no_call_are_errors() {
         let error = |bytes: &[u8]| decode::<Call>(bytes).expect_err("this is no call").to_string();
-        let number = registry().expect("names differ").of_type(Entry::of(&one).id());
+        let number = registry().expect("names differ").of_type(TaskEntry::of(&one).id());
         let number = number.expect("it is registered").index;
 
         let unknown = error(&to_bytes(&(u32::MAX, Bytes(vec![]))).expect("numbers can be written"));
@@ -510,7 +518,8 @@ mod tests {
             [(&[][..], "0 bytes"), (&[1, 2], "1 bytes are left over"), (&[255; 9], "9 bytes")]
         {
             let malformed = call(args);
-            let name = "the arguments of prunner::registry::tests::one cannot be read";
+            let name =
+                "the arguments of prunner::message_loop::registry::tests::one cannot be read";
             assert!(malformed.contains(name) && malformed.contains(why), "{malformed}");
         }
         error(&[]);
@@ -544,7 +553,10 @@ mod tests {
         copy.run(State::new(&())).expect("it does not fail");
         assert_eq!(CALLED.take(), ["odd 9"]);
         let error = to_bytes(&Call::new(odd, Odd(0))).expect_err("it is odd").to_string();
-        assert!(error.contains("the arguments of prunner::registry::tests::odd cannot"), "{error}");
+        assert!(
+            error.contains("the arguments of prunner::message_loop::registry::tests::odd cannot"),
+            "{error}"
+        );
         assert!(error.contains("this is odd"), "{error}");
     }
 }

@@ -22,14 +22,17 @@ use super::{
     WORKER,
     build::Build,
     group, name_of,
-    wire::{Down, Greeting, Hello, Inbox, Limits, MAGIC, PROTOCOL, Up, Welcome, write_frame},
+    wire::{
+        Greeting, Hello, Inbox, Limits, MAGIC, PROTOCOL, ToParent, ToWorker, Welcome, write_frame,
+    },
 };
 use crate::{
-    broker::{self, Blob, Commit, Release, Token},
+    broker::{self, Batch, Commit, Release, Token},
     codec,
     dict::SharedDict,
-    engine::lease::{
-        Batching, Desk, DeskHome, Keeper, Link, Overdue, Packer, Phase, Room, Seat, Terms,
+    engine::{
+        lease::{Batching, Keeper, Link, Overdue, Packer, Room, Seat, Slot, SlotDict, Terms},
+        stop::Phase,
     },
     failure::PanicWatch,
     handler::ParallelTaskRunner,
@@ -123,10 +126,10 @@ fn claim(socket: UnixStream) -> io::Result<Claimed> {
     let greeting: Greeting = expect(&socket, &mut inbox)?;
     let build = Build::of_this_process()?.to_string();
     if let Some(why) = refusal(&greeting, &build) {
-        say(&socket, &Welcome::Refused(why.clone()))?;
+        send(&socket, &Welcome::Refused(why.clone()))?;
         return Err(io::Error::other(why));
     }
-    say(&socket, &Welcome::Same)?;
+    send(&socket, &Welcome::Same)?;
     let hello = expect(&socket, &mut inbox)?;
     Ok(Claimed { socket, inbox, hello })
 }
@@ -149,7 +152,7 @@ fn refusal(greeting: &Greeting, build: &str) -> Option<String> {
     })
 }
 
-fn say(mut socket: &UnixStream, frame: &impl Serialize) -> io::Result<()> {
+fn send(mut socket: &UnixStream, frame: &impl Serialize) -> io::Result<()> {
     let mut out = Vec::new();
     write_frame(frame, &mut out)?;
     socket.write_all(&out)
@@ -180,7 +183,7 @@ where
     let runner = match get_ready::<R>(&hello) {
         Ok(runner) => runner,
         Err(why) => {
-            say(&socket, &Up::Refused(why.clone()))?;
+            send(&socket, &ToParent::Refused(why.clone()))?;
             return Err(io::Error::other(why));
         }
     };
@@ -188,12 +191,12 @@ where
     let _ = crate::sync::Barrier::detect();
 
     let link = Arc::new(SocketLink::new(socket.try_clone()?));
-    let desks = desks(&hello, &link);
+    let slots = slots(&hello, &link);
     let room = Arc::new(Room::default());
     let keeper = Keeper::new(
-        desks.clone(),
+        slots.clone(),
         Arc::<SocketLink>::clone(&link),
-        packer(desks.clone(), Arc::clone(&link)),
+        packer(slots.clone(), Arc::clone(&link)),
         Arc::clone(&room),
         hello.lease,
         hello.limits.task,
@@ -207,65 +210,65 @@ where
     });
     if let Err(error) = keeper {
         let why = format!("it cannot start a thread: {error}");
-        say(&parent, &Up::Unable(why.clone()))?;
+        send(&parent, &ToParent::Unable(why.clone()))?;
         return Err(io::Error::other(why));
     }
     // Now it has all that it needs: a worker that ends before this is not started again and again.
-    say(&parent, &Up::Ready)?;
+    send(&parent, &ToParent::Ready)?;
 
     let limits = hello.limits;
     let before_lease = move || renew_limits(limits);
     let (runner, room, before_lease) = (&runner, &*room, &before_lease);
-    let seat = |desk: Arc<Desk>| {
+    let seat = |slot: Arc<Slot>| {
         let link = Arc::clone(&link);
         move || {
             let _guard = Guard { link: &link, what: "a worker" };
-            Seat::sit_down(runner, desk, Arc::<SocketLink>::clone(&link), room, before_lease)
+            Seat::sit_down(runner, slot, Arc::<SocketLink>::clone(&link), room, before_lease)
                 .work();
         }
     };
     thread::scope(|scope| {
-        let mut desks = desks.iter().map(Arc::clone);
-        let mine = desks.next();
-        for desk in desks {
-            let name = format!("prunner-{}", desk.worker());
-            if let Err(error) = thread::Builder::new().name(name).spawn_scoped(scope, seat(desk)) {
+        let mut slots = slots.iter().map(Arc::clone);
+        let mine = slots.next();
+        for slot in slots {
+            let name = format!("prunner-{}", slot.worker());
+            if let Err(error) = thread::Builder::new().name(name).spawn_scoped(scope, seat(slot)) {
                 let _ =
                     writeln!(io::stderr(), "a worker process goes on with fewer threads: {error}");
             }
         }
-        if let Some(desk) = mine {
-            seat(desk)();
+        if let Some(slot) = mine {
+            seat(slot)();
         }
     });
     Ok(())
 }
 
-/// A desk for each thread that runs handlers.
-fn desks(hello: &Hello, link: &Arc<SocketLink>) -> Vec<Arc<Desk>> {
+/// A slot for each thread that runs handlers.
+fn slots(hello: &Hello, link: &Arc<SocketLink>) -> Vec<Arc<Slot>> {
     let terms = Terms {
         batching: Batching::new(hello.order, hello.all_seats as usize),
         payload: Payload::new(hello.limits.payload),
         timed: hello.limits.task.is_some(),
     };
     let first = hello.worker as usize * usize::from(hello.seats);
-    let desk = |seat: u16| {
-        let desk = Arc::new(Desk::new(seat, first + usize::from(seat), terms));
-        let home = DeskHome::new(&desk, Arc::<SocketLink>::clone(link));
-        desk.set_dict(SharedDict::at(Arc::new(home)));
-        desk
+    let slot = |seat: u16| {
+        let slot = Arc::new(Slot::new(seat, first + usize::from(seat), terms));
+        let home = SlotDict::new(&slot, Arc::<SocketLink>::clone(link));
+        slot.set_dict(SharedDict::at(Arc::new(home)));
+        slot
     };
-    (0..hello.seats).map(desk).collect()
+    (0..hello.seats).map(slot).collect()
 }
 
 /// Commits for workers whose handlers run.
-fn packer(desks: Vec<Arc<Desk>>, link: Arc<SocketLink>) -> Packer {
+fn packer(slots: Vec<Arc<Slot>>, link: Arc<SocketLink>) -> Packer {
     Packer::new(move |calls| {
-        let (desks, link) = (desks.clone(), Arc::clone(&link));
+        let (slots, link) = (slots.clone(), Arc::clone(&link));
         let pack = move || {
             let _guard = Guard { link: &link, what: "the packer" };
             let _watch = PanicWatch::begin();
-            calls.answer(&desks, &*link);
+            calls.answer(&slots, &*link);
         };
         thread::Builder::new().name("prunner-packer".into()).spawn(pack).map(drop)
     })
@@ -312,7 +315,7 @@ fn keep(mut keeper: Keeper, mut socket: &UnixStream, mut inbox: Inbox, link: &So
     loop {
         match inbox.next() {
             Ok(Some(down)) => {
-                obey(&mut keeper, down, link);
+                handle(&mut keeper, down, link);
                 continue;
             }
             Ok(None) => {}
@@ -331,37 +334,37 @@ fn keep(mut keeper: Keeper, mut socket: &UnixStream, mut inbox: Inbox, link: &So
             waits = Some(next);
         }
         match inbox.read_from(&mut socket) {
-            Ok(0) => vanish(),
+            Ok(0) => exit_now(),
             Ok(_) => {}
             Err(error)
                 if matches!(
                     error.kind(),
                     ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
                 ) => {}
-            Err(_) => vanish(),
+            Err(_) => exit_now(),
         }
     }
 }
 
 /// Ends this process because its parent is gone, and what its handlers have started. They may still run, so
 /// nothing is cleaned up under their feet.
-fn vanish() -> ! {
+fn exit_now() -> ! {
     group::kill_own()
 }
 
-fn obey(keeper: &mut Keeper, down: Down, link: &SocketLink) {
+fn handle(keeper: &mut Keeper, down: ToWorker, link: &SocketLink) {
     match down {
-        Down::Leased { seat, leases } => keeper.leased(seat, leases),
-        Down::Committed { seat, token } => keeper.committed(seat, token),
-        Down::Lost { seat, token } => keeper.lost(seat, token),
-        Down::Conflict { seat, token, conflict } => keeper.conflict(seat, token, conflict),
-        Down::Lock { seat, lock } => keeper.locked(seat, lock),
-        Down::Read { seat, read } => keeper.read(seat, read),
-        Down::Gone(tokens) => keeper.gone(&tokens),
-        Down::Wanted { tasks, lock } => keeper.wanted(tasks, lock),
-        Down::Drain => keeper.enter(Phase::Draining),
-        Down::Done => keeper.enter(Phase::Done),
-        Down::Dump => link.send(&Up::State(keeper.describe())),
+        ToWorker::Leased { seat, leases } => keeper.leased(seat, leases),
+        ToWorker::Committed { seat, token } => keeper.committed(seat, token),
+        ToWorker::Lost { seat, token } => keeper.lost(seat, token),
+        ToWorker::Conflict { seat, token, conflict } => keeper.conflict(seat, token, conflict),
+        ToWorker::Lock { seat, lock } => keeper.locked(seat, lock),
+        ToWorker::Read { seat, read } => keeper.read(seat, read),
+        ToWorker::Gone(tokens) => keeper.gone(&tokens),
+        ToWorker::Wanted { tasks, lock } => keeper.wanted(tasks, lock),
+        ToWorker::Drain => keeper.enter(Phase::Draining),
+        ToWorker::Done => keeper.enter(Phase::Done),
+        ToWorker::Dump => link.send(&ToParent::State(keeper.describe())),
     }
 }
 
@@ -381,7 +384,7 @@ impl SocketLink {
         Self(Mutex::new(Wire { socket, out: Vec::new() }))
     }
 
-    fn send(&self, up: &Up) {
+    fn send(&self, up: &ToParent) {
         let mut wire = self.0.lock();
         wire.put(up);
         wire.flush();
@@ -395,7 +398,7 @@ impl SocketLink {
 }
 
 impl Wire {
-    fn put(&mut self, up: &Up) {
+    fn put(&mut self, up: &ToParent) {
         if let Err(error) = write_frame(up, &mut self.out) {
             // A worker that cannot say what it has done must not go on as if it had.
             self.die(None, format!("it cannot commit: {error}"));
@@ -403,11 +406,11 @@ impl Wire {
     }
 
     fn die(&mut self, seat: Option<u16>, why: String) -> ! {
-        let dying = Up::Dying { seat, why };
+        let dying = ToParent::Dying { seat, why };
         if write_frame(&dying, &mut self.out).is_ok() {
             self.flush();
         }
-        vanish()
+        exit_now()
     }
 
     fn flush(&mut self) {
@@ -427,10 +430,10 @@ impl Wire {
             && let Some(write) = writes.pop()
         {
             left -= size(&write);
-            let up = Up::Writes { seat, writes: vec![write] };
+            let up = ToParent::Writes { seat, writes: vec![write] };
             self.put(&up);
             self.flush();
-            if let Up::Writes { writes, .. } = up {
+            if let ToParent::Writes { writes, .. } = up {
                 sent.extend(writes);
             }
         }
@@ -438,23 +441,23 @@ impl Wire {
     }
 
     /// Sends the posts of a commit ahead of it, and returns them.
-    fn send_posts(&mut self, seat: u16, posts: Vec<Blob>) -> Vec<Blob> {
+    fn send_posts(&mut self, seat: u16, posts: Vec<Batch>) -> Vec<Batch> {
         let mut kept = Vec::with_capacity(posts.len());
         let mut posts = posts.into_iter().peekable();
         while posts.peek().is_some() {
             let mut size = 0;
-            let mut blobs = Vec::new();
-            while let Some(blob) = posts.next_if(|_| size < POSTS_FRAME) {
-                size += blob.tasks.size();
-                blobs.push(blob);
+            let mut batches = Vec::new();
+            while let Some(batch) = posts.next_if(|_| size < POSTS_FRAME) {
+                size += batch.tasks.size();
+                batches.push(batch);
             }
-            let up = Up::Posts { seat, blobs };
+            let up = ToParent::Posts { seat, batches };
             self.put(&up);
             if self.out.len() > POSTS_FRAME {
                 self.flush();
             }
-            if let Up::Posts { blobs, .. } = up {
-                kept.extend(blobs);
+            if let ToParent::Posts { batches, .. } = up {
+                kept.extend(batches);
             }
         }
         kept
@@ -463,18 +466,18 @@ impl Wire {
 
 impl Link for SocketLink {
     fn want(&self, seat: u16, want: Vec<Token>) {
-        self.send(&Up::Step { seat, commit: None, want });
+        self.send(&ToParent::Step { seat, commit: None, want });
     }
 
     fn commit(&self, seat: u16, mut commit: Commit, want: Vec<Token>) -> Commit {
         let mut wire = self.0.lock();
         let posts = wire.send_posts(seat, std::mem::take(&mut commit.posts));
         let mut writes = wire.send_writes(seat, &mut commit.writes);
-        let up = Up::Step { seat, commit: Some(commit), want };
+        let up = ToParent::Step { seat, commit: Some(commit), want };
         wire.put(&up);
         wire.flush();
         match up {
-            Up::Step { commit: Some(mut commit), .. } => {
+            ToParent::Step { commit: Some(mut commit), .. } => {
                 writes.append(&mut commit.writes);
                 Commit { posts, writes, ..commit }
             }
@@ -483,27 +486,27 @@ impl Link for SocketLink {
     }
 
     fn lock(&self, seat: u16, token: Token) {
-        self.send(&Up::Lock { seat, token });
+        self.send(&ToParent::Lock { seat, token });
     }
 
     fn read(&self, seat: u16, token: Token, key: &str, known: u64) {
-        self.send(&Up::Read { seat, token, key: key.to_string(), known });
+        self.send(&ToParent::Read { seat, token, key: key.to_string(), known });
     }
 
     fn release(&self, seat: u16, token: Token, why: Release) {
-        self.send(&Up::Release { seat, token, why });
+        self.send(&ToParent::Release { seat, token, why });
     }
 
     fn renew(&self, tokens: Vec<Token>) {
-        self.send(&Up::Renew(tokens));
+        self.send(&ToParent::Renew(tokens));
     }
 
     fn suspect(&self, token: Token, label: &str, data: Option<String>) {
-        self.send(&Up::Suspect { token, label: label.to_string(), data });
+        self.send(&ToParent::Suspect { token, label: label.to_string(), data });
     }
 
     fn broken(&self, why: String) {
-        self.send(&Up::Broken(why));
+        self.send(&ToParent::Broken(why));
     }
 }
 

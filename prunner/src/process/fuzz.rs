@@ -11,14 +11,14 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     death::{Blame, Death},
+    dispatcher::{Dispatcher, Policy, ServeError},
     finished,
-    server::{Policy, ServeError, Server},
     supervisor::Ended,
-    wire::{Down, Greeting, Hello, Inbox, Up, Welcome, WireError, write_frame},
+    wire::{Greeting, Hello, Inbox, ToParent, ToWorker, Welcome, WireError, write_frame},
 };
 use crate::{
     Order,
-    broker::{Blob, Broker, MOST_INTERRUPTIONS, MemoryBroker, Step, Tasks, Token},
+    broker::{Batch, Broker, MOST_INTERRUPTIONS, MemoryBroker, Step, Tasks, Token},
     codec,
     report::Report,
     testing::fuzz::{Script, ScriptClock, run_down},
@@ -30,8 +30,8 @@ pub fn frames(bytes: &[u8]) {
     let mut script = Script(bytes);
     let (Some(kind), Some(pieces)) = (script.byte(), script.byte()) else { return };
     match kind % 5 {
-        0 => check::<Up>(script.0, pieces),
-        1 => check::<Down>(script.0, pieces),
+        0 => check::<ToParent>(script.0, pieces),
+        1 => check::<ToWorker>(script.0, pieces),
         2 => check::<Hello>(script.0, pieces),
         3 => check::<Greeting>(script.0, pieces),
         _ => check::<Welcome>(script.0, pieces),
@@ -88,17 +88,17 @@ pub fn conversation(bytes: &[u8]) {
     let policy = Policy { lease, max_interruptions: MOST_INTERRUPTIONS };
     let broker = MemoryBroker::new(lease, Order::Lifo, first()).with_clock(Arc::new(clock.clone()));
     let broker: Arc<dyn Broker> = Arc::new(broker);
-    let mut server = Server::new(Arc::clone(&broker), policy);
+    let mut dispatcher = Dispatcher::new(Arc::clone(&broker), policy);
     let mut script = Script(bytes);
-    while let Some(()) = act(&mut server, &mut script, &clock, &*broker) {}
+    while let Some(()) = act(&mut dispatcher, &mut script, &clock, &*broker) {}
     for line in 0..LINES {
-        server.close(line, &death(false)).expect("memory does not fail");
+        dispatcher.close(line, &death(false)).expect("memory does not fail");
     }
-    assert!((0..LINES).all(|line| !server.holds_leases(line)) && server.idle_seats() == 0);
+    assert!((0..LINES).all(|line| !dispatcher.holds_leases(line)) && dispatcher.idle_seats() == 0);
     run_down(&*broker);
 
     let outcome = broker.outcome().expect("memory does not fail");
-    let ended = Ended { killers: server.into_killers(), ..Ended::default() };
+    let ended = Ended { killers: dispatcher.into_killers(), ..Ended::default() };
     let (finished, _) = finished(outcome, Ok(()), ended);
     let report = Report::new(finished, Duration::from_secs(1), LINES);
     assert_eq!(report.ledger().left, 0, "all that was left has been run");
@@ -111,55 +111,55 @@ fn death(from_outside: bool) -> Death {
 }
 
 /// What the queue holds at first.
-pub(crate) fn first() -> Vec<Blob> {
-    let blob = |task| Blob { tasks: Tasks::one(task), ..Blob::default() };
-    vec![blob(b"1"), blob(b"2"), blob(b"3")]
+pub(crate) fn first() -> Vec<Batch> {
+    let batch = |task| Batch { tasks: Tasks::one(task), ..Batch::default() };
+    vec![batch(b"1"), batch(b"2"), batch(b"3")]
 }
 
 /// The next thing that happens; `None` if there is nothing more, or if the run cannot go on.
 fn act(
-    server: &mut Server,
+    dispatcher: &mut Dispatcher,
     script: &mut Script<'_>,
     clock: &ScriptClock,
     broker: &dyn Broker,
 ) -> Option<()> {
     let (what, number) = (script.byte()?, script.byte()?);
     let line = usize::from(number) % LINES;
-    let is_open = server.outbox(line).is_some();
+    let is_open = dispatcher.outbox(line).is_some();
     match what % 8 {
-        0 if !is_open => server.open(line, u16::from(number) / LINES as u16 % 3 + 1),
-        1 => server.close(line, &death(number >= 128)).expect("memory does not fail"),
+        0 if !is_open => dispatcher.open(line, u16::from(number) / LINES as u16 % 3 + 1),
+        1 => dispatcher.close(line, &death(number >= 128)).expect("memory does not fail"),
         2 => {
-            if server.pump().ok()? {
+            if dispatcher.pump().ok()? {
                 let step = broker.step(None, &[Token::random()]).expect("memory does not fail");
                 assert_eq!(step, Step::Done, "it was over before");
             }
         }
         3 => clock.pass(number),
-        4 => server.set_reserve(line),
-        5 if number == 0 => server.drain(),
-        5 if number == 1 => server.finish(),
+        4 => dispatcher.set_startable(line),
+        5 if number == 0 => dispatcher.drain(),
+        5 if number == 1 => dispatcher.finish(),
         _ => {
             let bytes = script.bytes()?;
-            if is_open && let Err(error) = hear(server, line, bytes) {
+            if is_open && let Err(error) = hear(dispatcher, line, bytes) {
                 let ServeError::Protocol(_) = error else { return None };
-                server.close(line, &death(true)).expect("memory does not fail");
+                dispatcher.close(line, &death(true)).expect("memory does not fail");
             }
         }
     }
-    (0..LINES).for_each(|line| send(server, line));
+    (0..LINES).for_each(|line| send(dispatcher, line));
     Some(())
 }
 
-fn hear(server: &mut Server, line: usize, bytes: &[u8]) -> Result<(), ServeError> {
+fn hear(dispatcher: &mut Dispatcher, line: usize, bytes: &[u8]) -> Result<(), ServeError> {
     let up = codec::decode(bytes).map_err(WireError::Codec)?;
-    server.handle(line, up)
+    dispatcher.handle(line, up)
 }
 
 /// Takes what a worker is told, which must be frames.
-fn send(server: &mut Server, line: usize) {
-    let Some(out) = server.outbox(line).filter(|out| !out.is_empty()) else { return };
-    let (_, wrong) = read_all::<Down>(out, out.len());
+fn send(dispatcher: &mut Dispatcher, line: usize) {
+    let Some(out) = dispatcher.outbox(line).filter(|out| !out.is_empty()) else { return };
+    let (_, wrong) = read_all::<ToWorker>(out, out.len());
     assert_eq!(wrong, None);
     out.clear();
 }

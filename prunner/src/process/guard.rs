@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, thread};
 
-use super::begin::Outside;
+use super::poster::Poster;
 use crate::engine::stop::Stop;
 
 /// Stops the run if its thread unwinds while this lives: `begin` would wait for ever.
@@ -10,13 +10,13 @@ use crate::engine::stop::Stop;
 /// Workers need no such guard: each is killed when the supervisor that has started it is dropped.
 pub(super) struct StopOnPanic {
     pub(super) stop: Arc<Stop>,
-    pub(super) outside: Arc<Outside>,
+    pub(super) poster: Arc<Poster>,
 }
 
 impl Drop for StopOnPanic {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.outside.fail("the thread that serves the worker processes has panicked");
+            self.poster.fail("the thread that serves the worker processes has panicked");
             self.stop.drain();
         }
     }
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
     use crate::{
         Order,
-        broker::{Blob, Broker, MemoryBroker, Tasks, Token},
+        broker::{Batch, Broker, MemoryBroker, Tasks, Token},
         failure::TaskResult,
         handler::{Context, ParallelTaskRunner},
         payload::Payload,
@@ -63,22 +63,21 @@ mod tests {
     fn a_panic_of_the_supervisor_ends_begin_and_is_passed_on() {
         let lease = Duration::from_secs(3600);
         let setup = Setup::of_a_test(lease);
-        let blob = Blob { tasks: Tasks::one(b"a"), ..Blob::default() };
+        let batch = Batch { tasks: Tasks::one(b"a"), ..Batch::default() };
         let broker =
-            MemoryBroker::new(lease, Order::Lifo, vec![blob.clone(), blob, Blob::default()]);
+            MemoryBroker::new(lease, Order::Lifo, vec![batch.clone(), batch, Batch::default()]);
         let broker: Arc<dyn Broker> = Arc::new(broker);
         let [own, other] = [Token(1), Token(2)];
         broker.step(None, &[own, other]).expect("memory does not fail");
         broker.lock(other).expect("memory does not fail");
         let (waker, woken) = poll::waker().expect("a pair of sockets");
-        let outside =
-            Outside::new(Arc::clone(&broker), own, Arc::new(waker), Payload::new(u64::MAX));
+        let poster = Poster::new(Arc::clone(&broker), own, Arc::new(waker), Payload::new(u64::MAX));
         let stop = Arc::new(Stop::new());
         let plan = Plan { setup, first_words: Box::new(|_| panic!("no words")) };
         let clock = Arc::default();
         let supervisor =
-            Supervisor::new(plan, broker, Arc::clone(&outside), Arc::clone(&stop), woken, clock);
-        let run = || supervise(supervisor, &outside, &Waits, &stop).map(|_| ());
+            Supervisor::new(plan, broker, Arc::clone(&poster), Arc::clone(&stop), woken, clock);
+        let run = || supervise(supervisor, &poster, &Waits, &stop).map(|_| ());
         let panic = catch_unwind(AssertUnwindSafe(run)).expect_err("it is passed on");
         assert_eq!(panic.downcast_ref(), Some(&"no words"));
         assert!(!stop.is_going());

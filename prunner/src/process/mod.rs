@@ -4,15 +4,15 @@
 //! is served by one thread of the parent, which stands before the broker in memory. Nothing is
 //! forked without exec, and nothing of the protocol goes over standard output.
 //!
-//! * `wire`: what is said; `server`: the parent's side of it; `entry`: the worker's.
+//! * `wire`: what is said; `dispatcher`: the parent's side of it; `entry`: the worker's.
 //! * `supervisor`: the parent's thread; `child`: one process as it sees it; `poll`: how it waits.
 //! * `begin`: what is posted from the parent.
 
-mod begin;
 mod build;
 mod child;
 mod clock;
 mod death;
+mod dispatcher;
 mod dump;
 mod entry;
 mod fuse;
@@ -27,7 +27,7 @@ mod place;
 #[cfg(test)]
 mod played_parent;
 mod poll;
-mod server;
+mod poster;
 mod supervisor;
 mod suspects;
 pub(crate) mod wire;
@@ -44,11 +44,11 @@ use std::{
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use begin::Outside;
 use build::Build;
 use clock::HeardClock;
 pub(crate) use entry::{NotAWorker, unclaimed};
 use guard::StopOnPanic;
+use poster::Poster;
 
 use supervisor::{Ended, Failed, Plan, Supervisor};
 use suspects::Killer;
@@ -56,7 +56,7 @@ use wire::{Greeting, Hello, MAGIC, PROTOCOL, write_frame};
 pub(crate) use wire::{Limits, MOST_PAYLOAD};
 
 use crate::{
-    broker::{Blob, Broker, DeadLetter, LabelCount, MemoryBroker, Outcome, Step, Token},
+    broker::{Batch, Broker, DeadLetter, LabelCount, MemoryBroker, Outcome, Step, Token},
     codec::{self, Bytes},
     dict::Dict,
     engine::{Finished, Totals, stop::Stop},
@@ -162,14 +162,14 @@ where
         Error::config(format!("cannot start worker processes: {error}"))
     };
     let plan = plan(runner, setup).map_err(|error| cannot(&error))?;
-    let first = vec![Blob::default()];
+    let first = vec![Batch::default()];
     let clock = Arc::new(HeardClock::default());
     let broker = MemoryBroker::new(setup.lease, setup.order, first)
         .with_max_interruptions(setup.max_interruptions);
     let broker: Arc<dyn Broker> = Arc::new(broker.with_clock(Arc::<HeardClock>::clone(&clock)));
     let token = Token::random();
     let leased = broker.step(None, &[token]).map_err(|error| cannot(&error))?;
-    debug_assert!(matches!(leased, Step::Leased(..)), "the first blob is that of begin");
+    debug_assert!(matches!(leased, Step::Leased(..)), "the first batch is that of begin");
 
     let (waker, woken) = poll::waker().map_err(|error| cannot(&error))?;
     let waker = Arc::new(waker);
@@ -178,19 +178,19 @@ where
         move || waker.wake()
     });
     let payload = Payload::new(setup.limits.payload);
-    let outside = Outside::new(Arc::clone(&broker), token, waker, payload);
+    let poster = Poster::new(Arc::clone(&broker), token, waker, payload);
     let supervisor = Supervisor::new(
         plan,
         Arc::clone(&broker),
-        Arc::clone(&outside),
+        Arc::clone(&poster),
         Arc::clone(stop),
         woken,
         clock,
     );
     let (begin, ended) =
-        supervise(supervisor, &outside, runner, stop).map_err(|error| cannot(&error))?;
+        supervise(supervisor, &poster, runner, stop).map_err(|error| cannot(&error))?;
     let outcome = broker.outcome().map_err(|error| cannot(&error))?;
-    outside.log().sum_up();
+    poster.log().sum_up();
     Ok(finished(outcome, begin, ended))
 }
 
@@ -198,7 +198,7 @@ where
 /// has ended and all workers are dead.
 fn supervise<R>(
     supervisor: Supervisor,
-    outside: &Arc<Outside>,
+    poster: &Arc<Poster>,
     runner: &R,
     stop: &Arc<Stop>,
 ) -> io::Result<(Result<(), Cause>, Ended)>
@@ -207,14 +207,14 @@ where
     R::Task: Serialize,
 {
     thread::scope(|scope| {
-        let guard = StopOnPanic { stop: Arc::clone(stop), outside: Arc::clone(outside) };
+        let guard = StopOnPanic { stop: Arc::clone(stop), poster: Arc::clone(poster) };
         let work = move || {
             let _guard = guard;
             supervisor.run()
         };
         let supervisor =
             thread::Builder::new().name("prunner-supervisor".into()).spawn_scoped(scope, work)?;
-        let begin = outside.run(runner);
+        let begin = poster.run(runner);
         if begin.is_err() {
             stop.drain();
         }

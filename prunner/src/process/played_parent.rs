@@ -15,11 +15,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Limits, Setup, WORKER, name_of, plan,
-    wire::{Down, Inbox, Up, Welcome, write_frame},
+    wire::{Inbox, ToParent, ToWorker, Welcome, write_frame},
 };
 use crate::{
     Context, Key, Labeled, ParallelTaskRunner, TaskResult,
-    broker::{Blob, Commit, Lease, Lock, Tasks, Token, Write},
+    broker::{Batch, Commit, Lease, Lock, Tasks, Token, Write},
     codec,
 };
 
@@ -113,7 +113,7 @@ impl Played {
         let mut played = Self { child, socket, inbox, wanted, writes };
         played.socket.write_all(&words).expect("it reads");
         assert_eq!(played.frame::<Welcome>(), Some(Welcome::Same));
-        played.wait_for("ready", |up| matches!(up, Up::Ready).then_some(()));
+        played.wait_for("ready", |up| matches!(up, ToParent::Ready).then_some(()));
         played
     }
 
@@ -133,12 +133,12 @@ impl Played {
     }
 
     /// Its next words, of which those that ask for leases are noted; none at its end.
-    fn next(&mut self) -> Option<Up> {
+    fn next(&mut self) -> Option<ToParent> {
         let up = self.frame()?;
         match &up {
-            Up::Step { want, .. } => self.wanted.extend(want),
-            Up::Writes { writes, .. } => self.writes.extend_from_slice(writes),
-            Up::Broken(why) => panic!("its dict is broken: {why}"),
+            ToParent::Step { want, .. } => self.wanted.extend(want),
+            ToParent::Writes { writes, .. } => self.writes.extend_from_slice(writes),
+            ToParent::Broken(why) => panic!("its dict is broken: {why}"),
             _ => {}
         }
         Some(up)
@@ -146,7 +146,7 @@ impl Played {
 
     /// Waits until it says what `pick` picks.
     #[track_caller]
-    fn wait_for<T>(&mut self, what: &str, mut pick: impl FnMut(Up) -> Option<T>) -> T {
+    fn wait_for<T>(&mut self, what: &str, mut pick: impl FnMut(ToParent) -> Option<T>) -> T {
         loop {
             let up = self.next();
             let up = up.unwrap_or_else(|| panic!("it has ended and was to say: {what}"));
@@ -156,7 +156,7 @@ impl Played {
         }
     }
 
-    fn say(&mut self, down: Down) {
+    fn send(&mut self, down: ToWorker) {
         let mut bytes = Vec::new();
         write_frame(&down, &mut bytes).expect("it can be written");
         self.socket.write_all(&bytes).expect("it reads");
@@ -170,8 +170,8 @@ impl Played {
         let token = self.wanted.remove(0);
         let mut tasks = Tasks::new();
         steps.iter().for_each(|step| tasks.push(&codec::to_bytes(step).expect("it is a number")));
-        let lease = Lease { token, blob: Blob { tasks, ..Blob::default() } };
-        self.say(Down::Leased { seat: 0, leases: vec![lease] });
+        let lease = Lease { token, batch: Batch { tasks, ..Batch::default() } };
+        self.send(ToWorker::Leased { seat: 0, leases: vec![lease] });
         token
     }
 
@@ -179,7 +179,7 @@ impl Played {
     #[track_caller]
     fn commit(&mut self) -> Commit {
         self.wait_for("a commit", |up| match up {
-            Up::Step { commit, .. } => commit,
+            ToParent::Step { commit, .. } => commit,
             _ => None,
         })
     }
@@ -187,8 +187,8 @@ impl Played {
     /// Waits until it asks for the dict's lock, and gives it.
     #[track_caller]
     fn give_lock(&mut self) {
-        self.wait_for("the lock", |up| matches!(up, Up::Lock { .. }).then_some(()));
-        self.say(Down::Lock { seat: 0, lock: Lock::Held });
+        self.wait_for("the lock", |up| matches!(up, ToParent::Lock { .. }).then_some(()));
+        self.send(ToWorker::Lock { seat: 0, lock: Lock::Held });
     }
 }
 
@@ -214,7 +214,7 @@ fn a_lease_is_renewed_long_before_it_is_over() {
         let mut worker = Played::start(lease, limits);
         let token = worker.lease(&[Step::Wait]);
         let mut said = std::iter::from_fn(|| worker.next());
-        said.any(|up| matches!(up, Up::Renew(tokens) if tokens.contains(&token)))
+        said.any(|up| matches!(up, ToParent::Renew(tokens) if tokens.contains(&token)))
     };
     assert!((0..3).any(|_| renews()), "it has ended three times without a renewal");
 }
@@ -243,9 +243,9 @@ fn a_lease_behind_a_long_handler_is_given_back_when_others_wait() {
     let mut worker = Played::start(ENDLESS, Limits::default());
     worker.lease(&[Step::Wait]);
     let behind = worker.lease(&[Step::Pass]);
-    worker.say(Down::Wanted { tasks: true, lock: false });
+    worker.send(ToWorker::Wanted { tasks: true, lock: false });
     let back = worker.wait_for("a lease is given back", |up| match up {
-        Up::Release { token, .. } => Some(token),
+        ToParent::Release { token, .. } => Some(token),
         _ => None,
     });
     assert_eq!(back, behind);
@@ -259,22 +259,22 @@ fn a_flush_under_the_lock_commits_nothing() {
     worker.give_lock();
     let commit = loop {
         match worker.next().expect("it commits") {
-            Up::Step { commit: Some(commit), .. } => break commit,
-            Up::Read { .. } => worker.say(unwritten()),
+            ToParent::Step { commit: Some(commit), .. } => break commit,
+            ToParent::Read { .. } => worker.send(unwritten()),
             _ => {}
         }
     };
     assert_eq!(commit.token, token);
-    assert!(finished(&commit) >= 1 && commit.keep.is_none(), "{commit:?}");
+    assert!(finished(&commit) >= 1 && commit.successor.is_none(), "{commit:?}");
     worker.writes.extend(commit.writes.clone());
     let written = worker.writes[0].value.as_ref().map(|it| codec::decode::<u64>(&it.bytes.0));
     assert_eq!(written, Some(Ok(2)));
 }
 
 /// What is read of an entry that was never written.
-fn unwritten() -> Down {
+fn unwritten() -> ToWorker {
     let entry = crate::broker::Entry { key: WRITTEN.name().into(), version: 0, value: None };
-    Down::Read { seat: 0, read: crate::broker::Read::Entry(entry) }
+    ToWorker::Read { seat: 0, read: crate::broker::Read::Entry(entry) }
 }
 
 /// A lease that goes on under another token is known under that token once the commit is applied. A
@@ -284,9 +284,9 @@ fn a_renewal_says_nothing_about_a_lease_whose_commit_is_under_way() {
     let mut worker = Played::start(ENDLESS, Limits::default());
     let token = worker.lease(&[Step::Flush]);
     let commit = worker.commit();
-    let kept = commit.keep.expect("its task goes on").token;
-    worker.say(Down::Gone(vec![kept]));
-    worker.say(Down::Committed { seat: 0, token });
+    let kept = commit.successor.expect("its task goes on").token;
+    worker.send(ToWorker::Gone(vec![kept]));
+    worker.send(ToWorker::Committed { seat: 0, token });
     worker.give_lock();
     let commit = worker.commit();
     assert_eq!(commit.token, kept);

@@ -10,18 +10,18 @@ use std::{
 
 use super::{
     Setup,
-    begin::Outside,
     child::{Stage, WorkerProcess},
     clock::{HeardClock, Ticker},
     death::{Death, Kill},
+    dispatcher::{Dispatcher, Policy, ServeError},
     dump::{self, Dumps},
     fuse::Fuse,
     oom::OutOfMemory,
     place::Place,
     poll::{Poll, Woken},
-    server::{Policy, ServeError, Server},
+    poster::Poster,
     suspects::Killer,
-    wire::{Up, Welcome},
+    wire::{ToParent, Welcome},
 };
 use crate::{
     broker::{Broker, Clock},
@@ -75,8 +75,8 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 pub(super) struct Supervisor {
     plan: Plan,
     broker: Arc<dyn Broker>,
-    server: Server,
-    outside: Arc<Outside>,
+    dispatcher: Dispatcher,
+    poster: Arc<Poster>,
     stop: Arc<Stop>,
     woken: Woken,
     /// The time of leases.
@@ -92,7 +92,7 @@ pub(super) struct Supervisor {
     /// What a worker lacked that could not be started, and whether one alone was tried since.
     missing: Option<String>,
     tried_alone: bool,
-    phase: Phase,
+    course: Course,
     renewed: Instant,
     /// Whether `begin` has posts that it is too early to publish.
     early: bool,
@@ -103,7 +103,7 @@ pub(super) struct Supervisor {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum Course {
     Going,
     Draining,
     /// The run has failed; since when. Running handlers get a grace.
@@ -116,20 +116,21 @@ impl Supervisor {
     pub(super) fn new(
         plan: Plan,
         broker: Arc<dyn Broker>,
-        outside: Arc<Outside>,
+        poster: Arc<Poster>,
         stop: Arc<Stop>,
         woken: Woken,
         clock: Arc<HeardClock>,
     ) -> Self {
         let places = (0..plan.setup.workers).map(|_| Place::default()).collect();
         let Setup { lease, max_interruptions, max_deaths, .. } = plan.setup;
-        let mut server = Server::new(Arc::clone(&broker), Policy { lease, max_interruptions });
-        server.log_failures(Arc::clone(outside.log()));
+        let mut dispatcher =
+            Dispatcher::new(Arc::clone(&broker), Policy { lease, max_interruptions });
+        dispatcher.log_failures(Arc::clone(poster.log()));
         Self {
             plan,
             broker,
-            server,
-            outside,
+            dispatcher,
+            poster,
             stop,
             woken,
             clock,
@@ -142,7 +143,7 @@ impl Supervisor {
             failed: None,
             missing: None,
             tried_alone: false,
-            phase: Phase::Going,
+            course: Course::Going,
             renewed: Instant::now(),
             early: false,
             dumps: Dumps::from_environment(),
@@ -161,34 +162,34 @@ impl Supervisor {
             self.serve();
         }
         let started = self.places.iter().filter(|place| place.started > 0).count();
-        Ended { failed: self.failed, started, killers: self.server.into_killers() }
+        Ended { failed: self.failed, started, killers: self.dispatcher.into_killers() }
     }
 
     fn is_over(&self) -> bool {
-        self.phase != Phase::Going && self.places.iter().all(|place| place.process.is_none())
+        self.course != Course::Going && self.places.iter().all(|place| place.process.is_none())
     }
 
     /// The run cannot go on: `begin` does not wait any more, and workers are killed after a grace.
     fn fail(&mut self, failed: Failed) {
-        self.outside.fail(failed.why());
+        self.poster.fail(failed.why());
         self.failed.get_or_insert(failed);
         self.stop.drain();
-        if !matches!(self.phase, Phase::Failed(_)) {
-            self.phase = Phase::Failed(Instant::now());
-            self.server.drain();
+        if !matches!(self.course, Course::Failed(_)) {
+            self.course = Course::Failed(Instant::now());
+            self.dispatcher.drain();
         }
     }
 
     /// Starts as many workers as there is work for.
     fn start_workers(&mut self) {
-        if self.phase != Phase::Going {
+        if self.course != Course::Going {
             return;
         }
         let queued = self.broker.watch(0, Duration::ZERO).map_or(0, |it| it.queued);
         let starting = self.places.iter().filter(|place| place.is_starting()).count();
         let seats = usize::from(self.plan.setup.threads);
         let mut missing =
-            queued.saturating_sub(self.server.idle_seats() + starting * seats).div_ceil(seats);
+            queued.saturating_sub(self.dispatcher.idle_seats() + starting * seats).div_ceil(seats);
         for number in 0..self.places.len() {
             if missing == 0 {
                 break;
@@ -299,9 +300,9 @@ impl Supervisor {
 
     /// The time until something has to be done although nothing has happened.
     fn until_due(&self) -> Duration {
-        let due = match self.phase {
-            _ if self.early || self.server.is_in_turn() => Duration::from_millis(1),
-            Phase::Over(_) | Phase::Failed(_) => Duration::from_millis(50),
+        let due = match self.course {
+            _ if self.early || self.dispatcher.is_in_turn() => Duration::from_millis(1),
+            Course::Over(_) | Course::Failed(_) => Duration::from_millis(50),
             _ if self.places.iter().any(Place::is_starting) => START_WAIT,
             _ => Duration::MAX,
         };
@@ -326,7 +327,7 @@ impl Supervisor {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(_) => break true,
             }
-            if let Err(why) = self.understand(number) {
+            if let Err(why) = self.read_frames(number) {
                 log::error!("worker process {number}: {why}; it is killed");
                 if let Some(process) = &mut self.places[number].process {
                     process.kill(Kill::Nonsense(why.to_string()));
@@ -340,7 +341,7 @@ impl Supervisor {
     }
 
     /// Does what the frames ask for that have come.
-    fn understand(&mut self, number: usize) -> Result<(), ServeError> {
+    fn read_frames(&mut self, number: usize) -> Result<(), ServeError> {
         loop {
             let Some(process) = &mut self.places[number].process else { return Ok(()) };
             match process.stage {
@@ -351,19 +352,19 @@ impl Supervisor {
                 },
                 Stage::Welcomed => match process.inbox.next()? {
                     None => return Ok(()),
-                    Some(Up::Ready) => {
+                    Some(ToParent::Ready) => {
                         process.stage = Stage::Ready;
                         self.places[number].became_ready();
-                        self.server.open(number, self.plan.setup.threads);
+                        self.dispatcher.open(number, self.plan.setup.threads);
                     }
-                    Some(Up::Refused(why)) => return self.refused(why),
-                    Some(Up::Unable(mut why)) => {
+                    Some(ToParent::Refused(why)) => return self.refused(why),
+                    Some(ToParent::Unable(mut why)) => {
                         if let Some(bytes) = self.plan.setup.limits.memory {
                             why += &format!(" (under max_memory({bytes}))");
                         }
                         let place = &mut self.places[number];
                         place.started = place.started.saturating_sub(1);
-                        if self.phase == Phase::Going {
+                        if self.course == Course::Going {
                             self.do_without(number, &why);
                         }
                     }
@@ -373,7 +374,7 @@ impl Supervisor {
                 },
                 Stage::Ready => match process.inbox.next()? {
                     None => return Ok(()),
-                    Some(up) => match self.server.handle(number, up) {
+                    Some(up) => match self.dispatcher.handle(number, up) {
                         Err(ServeError::Broker(error)) => {
                             self.fail(Failed::Workers(error.to_string()));
                         }
@@ -411,11 +412,11 @@ impl Supervisor {
             Some(kill) => Death::by(kill),
             None => Death::of(status, &mut self.out_of_memory, &self.plan.setup.limits),
         };
-        if let Err(error) = self.server.close(number, &death) {
+        if let Err(error) = self.dispatcher.close(number, &death) {
             return self.fail(Failed::Workers(error.to_string()));
         }
         // One that is given up already has said why it ends.
-        if self.phase != Phase::Going || self.places[number].given_up {
+        if self.course != Course::Going || self.places[number].given_up {
             log::debug!("worker process {number} (pid {pid}) has ended: {}", death.how);
             return;
         }
@@ -433,7 +434,7 @@ impl Supervisor {
     /// Gives up the run if workers die and nothing else happens.
     fn count_death(&mut self, how: &str) {
         let crashed = self.broker.watch(0, Duration::ZERO).map_or(0, |it| it.crashed);
-        let progress = [self.server.ended(), self.server.judged(), crashed];
+        let progress = [self.dispatcher.ended(), self.dispatcher.judged(), crashed];
         if let Err(deaths) = self.fuse.death(progress) {
             let text = format!(
                 "{deaths} worker processes have died one after the other without finishing anything, the \
@@ -463,14 +464,14 @@ impl Supervisor {
         let now = Instant::now();
         if now - self.renewed >= lease / 4 {
             self.renewed = now;
-            self.outside.renew();
+            self.poster.renew();
         }
-        let is_due = match self.phase {
-            Phase::Over(since) | Phase::Failed(since) => now - since > GRACE,
-            Phase::Going | Phase::Draining => false,
+        let is_due = match self.course {
+            Course::Over(since) | Course::Failed(since) => now - since > GRACE,
+            Course::Going | Course::Draining => false,
         };
         for number in 0..self.places.len() {
-            let holds = self.server.holds_leases(number);
+            let holds = self.dispatcher.holds_leases(number);
             let Some(process) = &mut self.places[number].process else { continue };
             let silent = self.clock.now().saturating_sub(process.heard);
             let starts = self.start_clock.now().saturating_sub(process.started);
@@ -488,18 +489,18 @@ impl Supervisor {
 
     /// Prints what the run is doing, and lets workers say what they are.
     fn dump_if_due(&mut self) {
-        let ended = self.server.ended();
+        let ended = self.dispatcher.ended();
         if !self.dumps.as_mut().is_some_and(|dumps| dumps.is_due(ended)) {
             return;
         }
         let mut text = format!(
             "prunner: the state of the run\n{:?}, failed: {:?}, missing: {:?}, early: {}\n{:#?}\n{:#?}\n{}\n",
-            self.phase,
+            self.course,
             self.failed,
             self.missing,
             self.early,
-            self.outside,
-            self.server,
+            self.poster,
+            self.dispatcher,
             self.broker.describe()
         );
         let now = self.clock.now();
@@ -507,39 +508,39 @@ impl Supervisor {
             let _ = writeln!(text, "worker process {number}: {}", place.describe(now));
         }
         dump::print(&text);
-        self.server.ask_for_dumps();
+        self.dispatcher.ask_for_dumps();
     }
 
     /// Serves those who wait, tells what has changed, sends.
     fn serve(&mut self) {
         let expected = self.places.iter().filter(|place| place.is_expected()).count();
-        self.server.set_reserve(expected * usize::from(self.plan.setup.threads));
-        let done = match self.server.pump() {
+        self.dispatcher.set_startable(expected * usize::from(self.plan.setup.threads));
+        let done = match self.dispatcher.pump() {
             Ok(done) => done,
             Err(error) => {
                 self.fail(Failed::Workers(error.to_string()));
                 false
             }
         };
-        let broken = self.server.take_broken().or_else(|| self.outside.take_broken());
+        let broken = self.dispatcher.take_broken().or_else(|| self.poster.take_broken());
         if let Some(why) = broken {
             self.fail(Failed::Dict(why));
         }
-        if self.phase == Phase::Going && done {
-            self.phase = Phase::Over(Instant::now());
-            self.server.finish();
-        } else if self.phase == Phase::Going && !self.stop.is_going() {
-            self.phase = Phase::Draining;
-            self.server.drain();
+        if self.course == Course::Going && done {
+            self.course = Course::Over(Instant::now());
+            self.dispatcher.finish();
+        } else if self.course == Course::Going && !self.stop.is_going() {
+            self.course = Course::Draining;
+            self.dispatcher.drain();
         }
-        if self.phase != Phase::Going {
+        if self.course != Course::Going {
             self.dismiss_the_unready();
         }
         if self.stop.is_interrupted() && !self.interrupted {
             self.interrupted = true;
             self.processes().for_each(WorkerProcess::interrupt);
         }
-        self.early = self.outside.set_hungry(self.server.is_hungry());
+        self.early = self.poster.set_has_idle(self.dispatcher.has_idle());
         self.send();
     }
 
@@ -547,7 +548,7 @@ impl Supervisor {
         for number in 0..self.places.len() {
             let Some(process) = &mut self.places[number].process else { continue };
             // If it is gone, its end says so next time.
-            let _ = match self.server.outbox(number) {
+            let _ = match self.dispatcher.outbox(number) {
                 Some(out) => process.send(out),
                 None => process.send(&mut Vec::new()),
             };

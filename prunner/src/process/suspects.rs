@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// A lease of a seat.
-pub(super) struct Held {
+pub(super) struct SeatLease {
     pub(super) token: Token,
     /// Whether its task may be deadly: then it runs alone in its process.
     pub(super) is_suspect: bool,
@@ -19,9 +19,9 @@ pub(super) struct Held {
 }
 
 /// Without the task's data, which may be long.
-impl fmt::Debug for Held {
+impl fmt::Debug for SeatLease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Held")
+        f.debug_struct("SeatLease")
             .field("token", &self.token)
             .field("is_suspect", &self.is_suspect)
             .field("ended", &self.ended)
@@ -43,18 +43,18 @@ struct Endangered {
 /// The label of a task and its data.
 type Name = (String, Option<String>);
 
-impl Held {
+impl SeatLease {
     pub(super) fn of(lease: &Lease) -> Self {
-        let blob = &lease.blob;
-        let is_endangered = blob.suspect || (blob.interruptions > 0 && blob.tasks.len() == 1);
-        let task = blob.tasks.iter().next().and_then(Result::ok).filter(|_| is_endangered);
+        let batch = &lease.batch;
+        let is_endangered = batch.suspect || (batch.interruptions > 0 && batch.tasks.len() == 1);
+        let task = batch.tasks.iter().next().and_then(Result::ok).filter(|_| is_endangered);
         let endangered = task.map(|task| Endangered {
             task: task.to_vec(),
-            crashes: blob.crashes,
-            interruptions: blob.interruptions,
+            crashes: batch.crashes,
+            interruptions: batch.interruptions,
             name: None,
         });
-        Self { token: lease.token, is_suspect: blob.suspect, endangered, ended: false }
+        Self { token: lease.token, is_suspect: batch.suspect, endangered, ended: false }
     }
 
     /// The lease that goes on when this one is committed: its task goes on running.
@@ -108,7 +108,7 @@ impl Obituaries {
     }
 
     /// Notes that a lease is released as crashed: `how` its worker died.
-    pub(super) fn crashed(&mut self, lease: &Held, worker: usize, how: &str) {
+    pub(super) fn crashed(&mut self, lease: &SeatLease, worker: usize, how: &str) {
         let Some(Endangered { crashes, .. }) =
             lease.endangered.as_ref().filter(|_| lease.is_suspect)
         else {
@@ -121,14 +121,14 @@ impl Obituaries {
     }
 
     /// Notes that a lease is released as interrupted, or has expired: `how` its worker was lost.
-    pub(super) fn interrupted(&mut self, lease: &Held, worker: usize, how: &str) {
+    pub(super) fn interrupted(&mut self, lease: &SeatLease, worker: usize, how: &str) {
         let Some(Endangered { interruptions, .. }) = lease.endangered.as_ref() else { return };
         let interruptions = interruptions.saturating_add(1);
         let text = format!("{}: {how}", interrupted(interruptions));
         self.note(lease, worker, text, interruptions > self.most_interruptions);
     }
 
-    fn note(&mut self, lease: &Held, worker: usize, text: String, dead: bool) {
+    fn note(&mut self, lease: &SeatLease, worker: usize, text: String, dead: bool) {
         let Some(Endangered { task, name, .. }) = &lease.endangered else { return };
         // It may be lost before its worker has said what it is called: an earlier one has, perhaps.
         let known = self.killers.get(task).map(|killer| {

@@ -12,7 +12,7 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    broker::{Blob, Commit, Conflict, Lease, Lock, Read as Reading, Release, Token, Write},
+    broker::{Batch, Commit, Conflict, Lease, Lock, Read as Reading, Release, Token, Write},
     codec::{self, Bytes, CodecError},
     queue::Order,
 };
@@ -26,7 +26,7 @@ pub(crate) const MOST_FRAME: usize = codec::MOST_BYTES;
 /// How much is read at a time, and how far a buffer grows ahead of the bytes that really come.
 const CHUNK: usize = 128 << 10;
 
-/// The parent's first frame. Its form never changes, so that any two versions understand each other
+/// The parent's first frame. Its form never changes, so that any two versions read_frames each other
 /// far enough to part in peace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Greeting {
@@ -92,13 +92,13 @@ impl Default for Limits {
 
 /// From a worker process to its parent. A seat is one of its threads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Up {
+pub(crate) enum ToParent {
     /// It has understood its [`Hello`] and is ready.
     Ready,
     /// It cannot work, and neither can any other; the text says why.
     Refused(String),
     /// Posts that belong to the next commit of this seat: a commit may be larger than a frame.
-    Posts { seat: u16, blobs: Vec<Blob> },
+    Posts { seat: u16, batches: Vec<Batch> },
     /// Commits, and asks for a lease for each token.
     Step { seat: u16, commit: Option<Commit>, want: Vec<Token> },
     /// Asks for the dict's lock.
@@ -114,13 +114,13 @@ pub(crate) enum Up {
     Suspect { token: Token, label: String, data: Option<String> },
     /// The dict cannot be made whole.
     Broken(String),
-    /// In place of [`Ready`](Up::Ready): it has not got what it needs, such as a thread; the text says
+    /// In place of [`Ready`](ToParent::Ready): it has not got what it needs, such as a thread; the text says
     /// what. Other workers may have.
     Unable(String),
     /// Its process is about to end, because of what the lease that this seat runs has done, or of
     /// something that no lease is to blame for; the text says why.
     Dying { seat: Option<u16>, why: String },
-    /// What it is doing: the answer to [`Dump`](Down::Dump).
+    /// What it is doing: the answer to [`Dump`](ToWorker::Dump).
     State(String),
     /// Writes that belong to the next commit of this seat: all together may be larger than a frame.
     Writes { seat: u16, writes: Vec<Write> },
@@ -128,7 +128,7 @@ pub(crate) enum Up {
 
 /// From the parent to a worker process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Down {
+pub(crate) enum ToWorker {
     Leased {
         seat: u16,
         leases: Vec<Lease>,
@@ -286,10 +286,10 @@ mod tests {
         inbox
     }
 
-    fn tasks(all: &[&[u8]]) -> Blob {
+    fn tasks(all: &[&[u8]]) -> Batch {
         let mut tasks = Tasks::new();
         all.iter().for_each(|task| tasks.push(task));
-        Blob { tasks, ..Blob::default() }
+        Batch { tasks, ..Batch::default() }
     }
 
     fn greeting() -> Greeting {
@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn the_page_shows_greeting_and_hello_as_they_are() {
-        check("drain", Down::Drain);
+        check("drain", ToWorker::Drain);
         check("greeting", greeting());
         check("welcome", Welcome::Same);
         check("refused", Welcome::Refused("another one!".into()));
@@ -324,8 +324,8 @@ mod tests {
 
     #[test]
     fn the_page_shows_a_lease_and_its_commit_as_they_are() {
-        let lease = Lease { token: Token(7), blob: tasks(&[b"a", b"bc"]) };
-        check("lease", Down::Leased { seat: 0, leases: vec![lease] });
+        let lease = Lease { token: Token(7), batch: tasks(&[b"a", b"bc"]) };
+        check("lease", ToWorker::Leased { seat: 0, leases: vec![lease] });
         let bytes = codec::to_bytes(&300_u64).expect("it can be written");
         let value = Some(Encoded { type_name: "u64".into(), bytes: Bytes(bytes) });
         let times = Timing { tasks: 2, nanos: 70_000, samples: vec![(35_000, 2)] };
@@ -336,7 +336,7 @@ mod tests {
             labels: vec![LabelCount { label: "step".into(), finished: 2, dead: 0, times }],
             ..Commit::new(Token(7))
         };
-        check("commit", Up::Step { seat: 0, commit: Some(commit), want: vec![Token(8)] });
+        check("commit", ToParent::Step { seat: 0, commit: Some(commit), want: vec![Token(8)] });
     }
 
     #[test]
@@ -346,13 +346,17 @@ mod tests {
 
     #[test]
     fn frames_come_in_whatever_pieces() {
-        let ups = [Up::Ready, Up::Renew(vec![Token(1), Token(u128::MAX)]), Up::Broken("a".into())];
+        let ups = [
+            ToParent::Ready,
+            ToParent::Renew(vec![Token(1), Token(u128::MAX)]),
+            ToParent::Broken("a".into()),
+        ];
         let bytes: Vec<u8> = ups.iter().flat_map(written).collect();
         for piece in 1..=bytes.len() {
             let (mut inbox, mut come) = (Inbox::default(), Vec::new());
             for mut piece in bytes.chunks(piece) {
                 inbox.read_from(&mut piece).expect("memory does not fail");
-                while let Some(up) = inbox.next::<Up>().expect("these are frames") {
+                while let Some(up) = inbox.next::<ToParent>().expect("these are frames") {
                     come.push(up);
                 }
             }
@@ -363,11 +367,12 @@ mod tests {
     /// Frames that are longer than what is read at a time, and many of them.
     #[test]
     fn long_frames_come_whole() {
-        let ups: Vec<Up> = (0..4).map(|n| Up::Broken("a".repeat(CHUNK + n * CHUNK / 3))).collect();
+        let ups: Vec<ToParent> =
+            (0..4).map(|n| ToParent::Broken("a".repeat(CHUNK + n * CHUNK / 3))).collect();
         let bytes: Vec<u8> = ups.iter().flat_map(written).collect();
         let (mut from, mut inbox, mut come) = (&bytes[..], Inbox::default(), Vec::new());
         while inbox.read_from(&mut from).expect("memory does not fail") > 0 {
-            while let Some(up) = inbox.next::<Up>().expect("these are frames") {
+            while let Some(up) = inbox.next::<ToParent>().expect("these are frames") {
                 come.push(up);
             }
         }
@@ -385,8 +390,8 @@ mod tests {
     #[test]
     fn a_frame_that_is_too_long_is_refused_by_its_length() {
         let bytes = (MOST_FRAME as u32 + 1).to_le_bytes();
-        assert_eq!(inbox(&bytes).next::<Up>(), Err(WireError::Long(MOST_FRAME + 1)));
-        let most = inbox(&(MOST_FRAME as u32).to_le_bytes()).next::<Up>();
+        assert_eq!(inbox(&bytes).next::<ToParent>(), Err(WireError::Long(MOST_FRAME + 1)));
+        let most = inbox(&(MOST_FRAME as u32).to_le_bytes()).next::<ToParent>();
         assert_eq!(most, Ok(None), "as long as a frame may be");
     }
 
@@ -397,24 +402,24 @@ mod tests {
         let piece = "a".repeat(PIECE);
         // One byte too many: the number of pieces takes some.
         let pieces = vec![&*piece; MOST_FRAME / PIECE];
-        let mut bytes = written(&Up::Ready);
+        let mut bytes = written(&ToParent::Ready);
         let error = write_frame(&pieces, &mut bytes).expect_err("it is too long");
         assert!(matches!(error, WireError::Long(length) if length > MOST_FRAME), "{error}");
-        assert_eq!(bytes, written(&Up::Ready), "the frame before it stays");
+        assert_eq!(bytes, written(&ToParent::Ready), "the frame before it stays");
         write_frame(&&pieces[1..], &mut bytes).expect("it is as long as a frame may be");
     }
 
     #[test]
     fn what_is_left_over_in_a_frame_is_an_error_and_stays_one() {
-        let mut bytes = written(&Up::Ready);
+        let mut bytes = written(&ToParent::Ready);
         bytes[0] += 1;
         bytes.push(0);
         let mut inbox = inbox(&bytes);
         for _ in 0..2 {
-            let error = inbox.next::<Up>().expect_err("a byte is left over").to_string();
+            let error = inbox.next::<ToParent>().expect_err("a byte is left over").to_string();
             assert!(error.ends_with("1 bytes are left over"), "{error}");
         }
-        let empty = self::inbox(&[0; 4]).next::<Up>().expect_err("no value").to_string();
+        let empty = self::inbox(&[0; 4]).next::<ToParent>().expect_err("no value").to_string();
         assert!(empty.starts_with("a frame cannot be read from 0 bytes"), "{empty}");
     }
 
@@ -426,8 +431,8 @@ mod tests {
                 Err(serde::ser::Error::custom("never"))
             }
         }
-        let mut bytes = written(&Up::Ready);
+        let mut bytes = written(&ToParent::Ready);
         assert!(write_frame(&Refuses, &mut bytes).is_err());
-        assert_eq!(bytes, written(&Up::Ready));
+        assert_eq!(bytes, written(&ToParent::Ready));
     }
 }

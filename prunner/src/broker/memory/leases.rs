@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt, time::Duration};
 
-use crate::broker::{Blob, Token};
+use crate::broker::{Batch, Token};
 
 /// Who holds what, and until when.
 pub(super) struct Leases {
@@ -19,7 +19,7 @@ pub(super) struct Leases {
 }
 
 struct Held {
-    blob: Blob,
+    batch: Batch,
     expires: Duration,
     /// The number of the lease: those that expire together come back in the order they were taken.
     number: u64,
@@ -29,7 +29,7 @@ struct Held {
 impl fmt::Debug for Leases {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lasts = |held: &Held| held.expires.saturating_sub(self.now);
-        let held = self.held.iter().map(|(token, held)| (token, (&held.blob, lasts(held))));
+        let held = self.held.iter().map(|(token, held)| (token, (&held.batch, lasts(held))));
         f.debug_map().entries(held).finish()
     }
 }
@@ -47,28 +47,28 @@ impl Leases {
         self.held.contains_key(&token)
     }
 
-    pub(super) fn blob(&self, token: Token) -> Option<&Blob> {
-        self.held.get(&token).map(|held| &held.blob)
+    pub(super) fn batch(&self, token: Token) -> Option<&Batch> {
+        self.held.get(&token).map(|held| &held.batch)
     }
 
-    /// The blobs of all leases, in no order.
-    pub(super) fn blobs(&self) -> impl Iterator<Item = &Blob> {
-        self.held.values().map(|held| &held.blob)
+    /// The batches of all leases, in no order.
+    pub(super) fn batches(&self) -> impl Iterator<Item = &Batch> {
+        self.held.values().map(|held| &held.batch)
     }
 
     pub(super) fn next_expiry(&self) -> Duration {
         self.earliest
     }
 
-    pub(super) fn insert(&mut self, token: Token, blob: Blob) {
+    pub(super) fn insert(&mut self, token: Token, batch: Batch) {
         let expires = self.now.saturating_add(self.lasts);
         self.earliest = self.earliest.min(expires);
         self.taken += 1;
-        self.held.insert(token, Held { blob, expires, number: self.taken });
+        self.held.insert(token, Held { batch, expires, number: self.taken });
     }
 
-    pub(super) fn remove(&mut self, token: Token) -> Option<Blob> {
-        self.held.remove(&token).map(|held| held.blob)
+    pub(super) fn remove(&mut self, token: Token) -> Option<Batch> {
+        self.held.remove(&token).map(|held| held.batch)
     }
 
     /// Whether there was such a lease to renew.

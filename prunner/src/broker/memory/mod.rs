@@ -17,7 +17,7 @@ use parking_lot::{Condvar, Mutex};
 
 use self::state::State;
 use super::{
-    Blob, Broker, BrokerError, Commit, Lock, Outcome, Read, Release, Step, Token, Watched,
+    Batch, Broker, BrokerError, Commit, Lock, Outcome, Read, Release, Status, Step, Token,
 };
 use crate::Order;
 
@@ -30,7 +30,7 @@ use crate::Order;
 /// use std::time::Duration;
 ///
 /// use prunner::Order;
-/// use prunner::broker::{Blob, Broker, Clock, MemoryBroker, Step, Tasks, Token};
+/// use prunner::broker::{Batch, Broker, Clock, MemoryBroker, Step, Tasks, Token};
 ///
 /// #[derive(Default)]
 /// struct TestClock(Mutex<Duration>);
@@ -42,7 +42,7 @@ use crate::Order;
 /// }
 ///
 /// let clock = Arc::new(TestClock::default());
-/// let first = Blob { tasks: Tasks::one(b"a task"), ..Blob::default() };
+/// let first = Batch { tasks: Tasks::one(b"a task"), ..Batch::default() };
 /// let broker = MemoryBroker::new(Duration::from_secs(30), Order::Lifo, vec![first]);
 /// let broker = broker.with_clock(clock.clone());
 /// let token = Token::random();
@@ -76,7 +76,7 @@ impl Clock for Monotonic {
 
 /// A broker that keeps everything in memory, behind one lock.
 ///
-/// Within a priority blobs are leased in its [`Order`]: newest first, or oldest first. What comes back
+/// Within a priority batches are leased in its [`Order`]: newest first, or oldest first. What comes back
 /// [unstarted](Release::Unstarted) or [interrupted](Release::Interrupted) is the next to be leased. What
 /// comes back from a crash waits behind all others of its priority, so that a task that kills its workers
 /// holds up no other; such suspects are judged one after the other: one that has crashed again is the
@@ -86,15 +86,15 @@ impl Clock for Monotonic {
 /// use std::{sync::Arc, time::Duration};
 ///
 /// use prunner::Order;
-/// use prunner::broker::{Blob, Broker, Commit, MemoryBroker, Monotonic, Step, Tasks, Token};
+/// use prunner::broker::{Batch, Broker, Commit, MemoryBroker, Monotonic, Step, Tasks, Token};
 ///
-/// let blob = Blob { tasks: Tasks::one(b"a task"), ..Blob::default() };
-/// let broker = MemoryBroker::new(Duration::from_secs(30), Order::Lifo, vec![blob.clone()]);
+/// let batch = Batch { tasks: Tasks::one(b"a task"), ..Batch::default() };
+/// let broker = MemoryBroker::new(Duration::from_secs(30), Order::Lifo, vec![batch.clone()]);
 /// // The clock that it has in any case.
 /// let broker = broker.with_clock(Arc::new(Monotonic)).with_max_interruptions(20);
 /// let token = Token::random();
-/// let Step::Leased(leases, 0) = broker.step(None, &[token])? else { panic!("there is a blob") };
-/// assert_eq!(leases[0].blob, blob);
+/// let Step::Leased(leases, 0) = broker.step(None, &[token])? else { panic!("there is a batch") };
+/// assert_eq!(leases[0].batch, batch);
 /// assert_eq!(broker.step(Some(&Commit::new(token)), &[Token::random()])?, Step::Done);
 /// # Ok::<_, prunner::broker::BrokerError>(())
 /// ```
@@ -105,11 +105,11 @@ pub struct MemoryBroker {
 }
 
 impl MemoryBroker {
-    /// A broker whose leases last for `lease` unless they are renewed, with the blobs that a run
+    /// A broker whose leases last for `lease` unless they are renewed, with the batches that a run
     /// begins with.
     ///
-    /// A first blob may be without tasks: its lease stands for what posts the first ones.
-    pub fn new(lease: Duration, order: Order, first: Vec<Blob>) -> Self {
+    /// A first batch may be without tasks: its lease stands for what posts the first ones.
+    pub fn new(lease: Duration, order: Order, first: Vec<Batch>) -> Self {
         let state = Mutex::new(State::new(lease, order, first));
         Self { state, changed: Condvar::new(), clock: Arc::new(Monotonic) }
     }
@@ -170,7 +170,7 @@ impl Broker for MemoryBroker {
     }
 
     /// The patience goes by the machine's clock, only leases by [another](MemoryBroker::with_clock).
-    fn watch(&self, seen: u64, patience: Duration) -> Result<Watched, BrokerError> {
+    fn watch(&self, seen: u64, patience: Duration) -> Result<Status, BrokerError> {
         let asked = Instant::now();
         let mut state = self.state.lock();
         loop {

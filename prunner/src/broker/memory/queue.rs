@@ -1,10 +1,10 @@
-//! The blobs that are not leased.
+//! The batches that are not leased.
 
 use std::collections::VecDeque;
 
-use crate::{Order, broker::Blob};
+use crate::{Order, broker::Batch};
 
-/// Blobs to be leased, those of a higher priority first.
+/// Batches to be leased, those of a higher priority first.
 pub(super) struct Queue {
     order: Order,
     /// One for each priority, highest first.
@@ -12,14 +12,14 @@ pub(super) struct Queue {
     len: usize,
 }
 
-/// The blobs of one priority.
+/// The batches of one priority.
 #[derive(Default)]
 struct Lane {
     /// The newest is at the back.
-    blobs: VecDeque<Blob>,
+    batches: VecDeque<Batch>,
     /// Those that may be deadly wait behind all others. The first is the next: it is judged before
     /// another one is tried, so that what workers die of is found one by one.
-    suspects: VecDeque<Blob>,
+    suspects: VecDeque<Batch>,
 }
 
 impl Queue {
@@ -31,47 +31,47 @@ impl Queue {
         self.len
     }
 
-    /// The blobs, in no order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Blob> {
-        self.lanes.iter().flat_map(|lane| lane.blobs.iter().chain(&lane.suspects))
+    /// The batches, in no order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Batch> {
+        self.lanes.iter().flat_map(|lane| lane.batches.iter().chain(&lane.suspects))
     }
 
-    pub(super) fn push(&mut self, blob: Blob) {
-        let lane = self.lane(&blob);
-        if blob.suspect { &mut lane.suspects } else { &mut lane.blobs }.push_back(blob);
+    pub(super) fn push(&mut self, batch: Batch) {
+        let lane = self.lane(&batch);
+        if batch.suspect { &mut lane.suspects } else { &mut lane.batches }.push_back(batch);
         self.len += 1;
     }
 
-    /// Makes `blob` the next one of its priority, or of the suspects of its priority.
-    pub(super) fn push_next(&mut self, blob: Blob) {
+    /// Makes `batch` the next one of its priority, or of the suspects of its priority.
+    pub(super) fn push_next(&mut self, batch: Batch) {
         let order = self.order;
-        let lane = self.lane(&blob);
+        let lane = self.lane(&batch);
         match order {
-            _ if blob.suspect => lane.suspects.push_front(blob),
-            Order::Lifo => lane.blobs.push_back(blob),
-            Order::Fifo => lane.blobs.push_front(blob),
+            _ if batch.suspect => lane.suspects.push_front(batch),
+            Order::Lifo => lane.batches.push_back(batch),
+            Order::Fifo => lane.batches.push_front(batch),
         }
         self.len += 1;
     }
 
-    pub(super) fn pop(&mut self) -> Option<Blob> {
+    pub(super) fn pop(&mut self) -> Option<Batch> {
         let order = self.order;
-        let blob = self.lanes.iter_mut().find_map(|lane| lane.pop(order))?;
+        let batch = self.lanes.iter_mut().find_map(|lane| lane.pop(order))?;
         self.len -= 1;
-        Some(blob)
+        Some(batch)
     }
 
-    fn lane(&mut self, blob: &Blob) -> &mut Lane {
-        &mut self.lanes[blob.priority as usize]
+    fn lane(&mut self, batch: &Batch) -> &mut Lane {
+        &mut self.lanes[batch.priority as usize]
     }
 }
 
 impl Lane {
-    fn pop(&mut self, order: Order) -> Option<Blob> {
-        let blob = match order {
-            Order::Lifo => self.blobs.pop_back(),
-            Order::Fifo => self.blobs.pop_front(),
+    fn pop(&mut self, order: Order) -> Option<Batch> {
+        let batch = match order {
+            Order::Lifo => self.batches.pop_back(),
+            Order::Fifo => self.batches.pop_front(),
         };
-        blob.or_else(|| self.suspects.pop_front())
+        batch.or_else(|| self.suspects.pop_front())
     }
 }

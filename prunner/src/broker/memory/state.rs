@@ -6,8 +6,8 @@ use super::{entries::Entries, leases::Leases, ledger::Ledger, queue::Queue};
 use crate::{
     Bytes, Order,
     broker::{
-        Blob, BrokerError, Commit, DeadLetter, Lease, Lock, MOST_CRASHES, MOST_INTERRUPTIONS,
-        Malformed, Outcome, Read, Release, Step, Tasks, Token, Watched,
+        Batch, BrokerError, Commit, DeadLetter, Lease, Lock, MOST_CRASHES, MOST_INTERRUPTIONS,
+        Malformed, Outcome, Read, Release, Status, Step, Tasks, Token,
     },
 };
 
@@ -31,15 +31,15 @@ struct Shown {
     waiting: usize,
     lock_holder: Option<Token>,
     lock_waiting: usize,
-    /// Not how many: who waits for a blob has seen none, so the first one that stays is news.
+    /// Not how many: who waits for a batch has seen none, so the first one that stays is news.
     queued: bool,
     done: bool,
 }
 
 impl State {
-    pub(super) fn new(lease: Duration, order: Order, first: Vec<Blob>) -> Self {
+    pub(super) fn new(lease: Duration, order: Order, first: Vec<Batch>) -> Self {
         let mut queue = Queue::new(order);
-        first.into_iter().for_each(|blob| queue.push(blob));
+        first.into_iter().for_each(|batch| queue.push(batch));
         let shown = Shown {
             waiting: 0,
             lock_holder: None,
@@ -98,7 +98,7 @@ impl State {
             return Ok(Some(Step::Lost));
         }
         // Also under its own one: the commit, sent again, would find a lease.
-        if commit.keep.as_ref().is_some_and(|kept| self.leases.holds(kept.token)) {
+        if commit.successor.as_ref().is_some_and(|kept| self.leases.holds(kept.token)) {
             return Err(BrokerError::new("a lease must go on under a token that is not in use"));
         }
         Ok(self.dict.conflict(commit.token, &commit.writes).map(Step::Conflict))
@@ -108,15 +108,15 @@ impl State {
         self.end(commit.token, None);
         self.ledger.add(commit);
         commit.writes.iter().for_each(|write| self.dict.write(write));
-        let posts = commit.posts.iter().filter(|blob| !blob.tasks.is_empty());
-        posts.for_each(|blob| self.queue.push(blob.clone()));
-        if let Some(kept) = &commit.keep {
+        let posts = commit.posts.iter().filter(|batch| !batch.tasks.is_empty());
+        posts.for_each(|batch| self.queue.push(batch.clone()));
+        if let Some(kept) = &commit.successor {
             self.waiting.remove(&kept.token);
-            self.leases.insert(kept.token, kept.blob.clone());
+            self.leases.insert(kept.token, kept.batch.clone());
         }
     }
 
-    /// Leases a blob for each token of `want`, as far as there are blobs.
+    /// Leases a batch for each token of `want`, as far as there are batches.
     fn take(&mut self, want: &[Token]) -> Step {
         let leased: Vec<Lease> = want.iter().filter_map(|&token| self.lease(token)).collect();
         if !leased.is_empty() {
@@ -130,15 +130,15 @@ impl State {
         Step::Empty(self.waiting.len())
     }
 
-    /// The lease under `token`: the one that is out, or else a new one, if there is a blob.
+    /// The lease under `token`: the one that is out, or else a new one, if there is a batch.
     fn lease(&mut self, token: Token) -> Option<Lease> {
         self.waiting.remove(&token);
-        if let Some(blob) = self.leases.blob(token) {
-            return Some(Lease { token, blob: blob.clone() });
+        if let Some(batch) = self.leases.batch(token) {
+            return Some(Lease { token, batch: batch.clone() });
         }
-        let blob = self.queue.pop()?;
-        self.leases.insert(token, blob.clone());
-        Some(Lease { token, blob })
+        let batch = self.queue.pop()?;
+        self.leases.insert(token, batch.clone());
+        Some(Lease { token, batch })
     }
 
     fn is_over(&self) -> bool {
@@ -169,41 +169,42 @@ impl State {
         self.end(token, Some(why));
     }
 
-    /// Ends a lease, if there is one, and its hold on the lock. Unless it was committed, its blob
+    /// Ends a lease, if there is one, and its hold on the lock. Unless it was committed, its batch
     /// comes back.
     fn end(&mut self, token: Token, why: Option<Release>) {
-        let Some(blob) = self.leases.remove(token) else { return };
+        let Some(batch) = self.leases.remove(token) else { return };
         self.dict.unlock(token);
         match why {
             None => {}
-            Some(Release::Unstarted) if blob.tasks.is_empty() => {}
-            Some(Release::Unstarted) => self.queue.push_next(blob),
+            Some(Release::Unstarted) if batch.tasks.is_empty() => {}
+            Some(Release::Unstarted) => self.queue.push_next(batch),
             Some(Release::Interrupted) => {
                 self.ledger.count_returned();
-                self.take_back_interrupted(blob);
+                self.take_back_interrupted(batch);
             }
             Some(Release::Crashed) => {
                 self.ledger.count_returned();
-                self.take_back_crashed(blob);
+                self.take_back_crashed(batch);
             }
         }
     }
 
     /// Takes back what may have killed a worker: tasks one by one. A suspect has killed it, and perhaps
     /// too many.
-    fn take_back_crashed(&mut self, blob: Blob) {
-        let Ok(tasks) = singles(&blob) else {
-            return self.bury(blob.tasks.len(), blob.tasks.into_bytes(), 0);
+    fn take_back_crashed(&mut self, batch: Batch) {
+        let Ok(tasks) = singles(&batch) else {
+            return self.bury(batch.tasks.len(), batch.tasks.into_bytes(), 0);
         };
-        let crashes = blob.crashes.saturating_add(u32::from(blob.suspect));
-        let attempt = blob.attempt.saturating_add(1);
+        let crashes = batch.crashes.saturating_add(u32::from(batch.suspect));
+        let attempt = batch.attempt.saturating_add(1);
         for task in tasks {
-            if blob.suspect && crashes >= MOST_CRASHES {
+            if batch.suspect && crashes >= MOST_CRASHES {
                 self.bury(1, Bytes(task.to_vec()), 0);
                 continue;
             }
-            let single = Blob { attempt, suspect: true, crashes, tasks: Tasks::one(task), ..blob };
-            match blob.suspect {
+            let single =
+                Batch { attempt, suspect: true, crashes, tasks: Tasks::one(task), ..batch };
+            match batch.suspect {
                 true => self.queue.push_next(single),
                 false => self.queue.push(single),
             }
@@ -211,28 +212,28 @@ impl State {
     }
 
     /// Takes back what has not killed its worker, as far as is known; but not for ever.
-    fn take_back_interrupted(&mut self, blob: Blob) {
+    fn take_back_interrupted(&mut self, batch: Batch) {
         let most = self.most_interruptions;
-        let attempt = blob.attempt.saturating_add(1);
-        let interruptions = blob.interruptions.saturating_add(1);
-        match blob.tasks.len() {
+        let attempt = batch.attempt.saturating_add(1);
+        let interruptions = batch.interruptions.saturating_add(1);
+        match batch.tasks.len() {
             0 => {}
-            1 if interruptions > most => match singles(&blob) {
+            1 if interruptions > most => match singles(&batch) {
                 Ok(tasks) => self.bury(1, Bytes(tasks[0].to_vec()), interruptions),
-                Err(Malformed) => self.bury(1, blob.tasks.into_bytes(), interruptions),
+                Err(Malformed) => self.bury(1, batch.tasks.into_bytes(), interruptions),
             },
             2.. if interruptions > most / 2 => {
-                let Ok(tasks) = singles(&blob) else {
-                    return self.bury(blob.tasks.len(), blob.tasks.into_bytes(), interruptions);
+                let Ok(tasks) = singles(&batch) else {
+                    return self.bury(batch.tasks.len(), batch.tasks.into_bytes(), interruptions);
                 };
                 let interruptions = interruptions.min(most);
                 // The last one is the next.
                 for task in tasks.into_iter().rev() {
                     let tasks = Tasks::one(task);
-                    self.queue.push_next(Blob { attempt, interruptions, tasks, ..blob });
+                    self.queue.push_next(Batch { attempt, interruptions, tasks, ..batch });
                 }
             }
-            _ => self.queue.push_next(Blob { attempt, interruptions, ..blob }),
+            _ => self.queue.push_next(Batch { attempt, interruptions, ..batch }),
         }
     }
 
@@ -259,8 +260,8 @@ impl State {
         changed
     }
 
-    pub(super) fn watched(&self) -> Watched {
-        Watched {
+    pub(super) fn watched(&self) -> Status {
+        Status {
             seen: self.changes,
             waiting: self.waiting.len(),
             lock_waiting: self.dict.lock_waiting(),
@@ -277,14 +278,14 @@ impl State {
 
     pub(super) fn outcome(&self) -> Outcome {
         let tasks =
-            self.queue.iter().chain(self.leases.blobs()).map(|blob| blob.tasks.len() as u64);
+            self.queue.iter().chain(self.leases.batches()).map(|batch| batch.tasks.len() as u64);
         let left = tasks.fold(0, u64::saturating_add);
         Outcome { left, entries: self.dict.all(), ..self.ledger.outcome() }
     }
 }
 
-/// The tasks of a blob one by one.
-fn singles(blob: &Blob) -> Result<Vec<&[u8]>, Malformed> {
+/// The tasks of a batch one by one.
+fn singles(batch: &Batch) -> Result<Vec<&[u8]>, Malformed> {
     // What claims to be empty has no tasks, whatever its bytes are.
-    if blob.tasks.is_empty() { Ok(Vec::new()) } else { blob.tasks.iter().collect() }
+    if batch.tasks.is_empty() { Ok(Vec::new()) } else { batch.tasks.iter().collect() }
 }

@@ -1,4 +1,4 @@
-//! What the suite leaves to each broker: in which order its blobs are leased.
+//! What the suite leaves to each broker: in which order its batches are leased.
 
 use super::*;
 use crate::{
@@ -8,12 +8,12 @@ use crate::{
 
 const LEASE: Duration = Duration::from_secs(30);
 
-fn blob(task: &[u8]) -> Blob {
-    Blob { tasks: Tasks::one(task), ..Blob::default() }
+fn batch(task: &[u8]) -> Batch {
+    Batch { tasks: Tasks::one(task), ..Batch::default() }
 }
 
 fn broker(order: Order, first: &[&[u8]]) -> MemoryBroker {
-    MemoryBroker::new(LEASE, order, first.iter().map(|task| blob(task)).collect())
+    MemoryBroker::new(LEASE, order, first.iter().map(|task| batch(task)).collect())
 }
 
 fn lease(broker: &MemoryBroker) -> Lease {
@@ -23,21 +23,21 @@ fn lease(broker: &MemoryBroker) -> Lease {
     }
 }
 
-/// The first task of each blob, in the order in which they are leased.
+/// The first task of each batch, in the order in which they are leased.
 fn drain(broker: &MemoryBroker) -> Vec<u8> {
     let mut tasks = Vec::new();
     while broker.watch(0, Duration::ZERO).expect("it is in memory").queued > 0 {
-        tasks.push(lease(broker).blob.tasks.iter().next().unwrap().unwrap()[0]);
+        tasks.push(lease(broker).batch.tasks.iter().next().unwrap().unwrap()[0]);
     }
     tasks
 }
 
 #[test]
-fn the_order_holds_among_first_blobs_and_posts() {
+fn the_order_holds_among_first_batches_and_posts() {
     for (order, expected) in [(Order::Lifo, b"edba"), (Order::Fifo, b"bcde")] {
         let broker = broker(order, &[b"a", b"b", b"c"]);
         let mut commit = Commit::new(lease(&broker).token);
-        commit.posts = vec![blob(b"d"), blob(b"e")];
+        commit.posts = vec![batch(b"d"), batch(b"e")];
         broker.step(Some(&commit), &[]).unwrap();
         assert_eq!(drain(&broker), expected, "{order:?}");
     }
@@ -48,7 +48,7 @@ fn what_was_not_started_is_next_and_what_crashed_is_last() {
     for order in [Order::Lifo, Order::Fifo] {
         let broker = broker(order, &[b"a", b"b", b"c", b"d"]);
         let [crashed, kept] = [lease(&broker), lease(&broker)];
-        let name = |lease: &Lease| lease.blob.tasks.iter().next().unwrap().unwrap()[0];
+        let name = |lease: &Lease| lease.batch.tasks.iter().next().unwrap().unwrap()[0];
         broker.release(kept.token, Release::Unstarted).unwrap();
         broker.release(crashed.token, Release::Crashed).unwrap();
         let drained = drain(&broker);
@@ -59,15 +59,15 @@ fn what_was_not_started_is_next_and_what_crashed_is_last() {
 
 #[test]
 fn what_crashed_is_before_lower_priorities() {
-    let low = Blob { priority: Priority::Low, ..blob(b"l") };
-    let broker = MemoryBroker::new(LEASE, Order::Lifo, vec![low, blob(b"n")]);
+    let low = Batch { priority: Priority::Low, ..batch(b"l") };
+    let broker = MemoryBroker::new(LEASE, Order::Lifo, vec![low, batch(b"n")]);
     broker.release(lease(&broker).token, Release::Crashed).unwrap();
     assert_eq!(drain(&broker), b"nl");
 }
 
 #[test]
 fn leases_that_last_for_ever_do() {
-    let broker = MemoryBroker::new(Duration::MAX, Order::Lifo, vec![blob(b"a")]);
+    let broker = MemoryBroker::new(Duration::MAX, Order::Lifo, vec![batch(b"a")]);
     let token = lease(&broker).token;
     assert_eq!(broker.renew(&[token]).unwrap(), []);
     assert!(!broker.watch(1, Duration::ZERO).unwrap().done);
@@ -77,7 +77,7 @@ fn leases_that_last_for_ever_do() {
 fn who_watches_is_woken_when_a_lease_expires() {
     let patience = Duration::from_secs(60);
     let started = Instant::now();
-    let broker = MemoryBroker::new(Duration::from_millis(5), Order::Lifo, vec![blob(b"a")]);
+    let broker = MemoryBroker::new(Duration::from_millis(5), Order::Lifo, vec![batch(b"a")]);
     lease(&broker);
     let seen = broker.watch(0, Duration::ZERO).unwrap().seen;
     while broker.outcome().unwrap().returned == 0 {

@@ -106,7 +106,7 @@ struct Seat {
     worker: usize,
 }
 
-impl Home for Seat {
+impl RemoteDict for Seat {
     fn lock(&self) {
         loop {
             let mut state = self.hub.0.lock();
@@ -572,7 +572,7 @@ fn a_peek_whose_answer_is_overtaken_by_a_commit_changes_nothing() {
     /// Gives its answer after a keeper's commit that the answer does not know of.
     #[derive(Debug, Default)]
     struct Overtaken(Mutex<Option<SharedDict>>);
-    impl Home for Overtaken {
+    impl RemoteDict for Overtaken {
         fn lock(&self) {}
         fn read(&self, key: &str, _: u64) -> Option<broker::Entry> {
             if let Some(keeper) = &*self.0.lock() {
@@ -774,14 +774,14 @@ fn a_lock_that_was_kept_is_found_without_waiting_for_it() {
         assert_eq!(worker.dict.writes(), Err(text.clone()));
         text
     });
-    assert_eq!(text.join().unwrap().to_string(), KEPT);
+    assert_eq!(text.join().unwrap().to_string(), LOCK_LEAKED);
 }
 
 #[test]
 fn a_keeper_is_not_held_up_by_a_handler_that_waits_for_the_lock() {
     #[derive(Debug)]
     struct Slow(Mutex<mpsc::Receiver<()>>);
-    impl Home for Slow {
+    impl RemoteDict for Slow {
         fn lock(&self) {
             self.0.lock().recv().unwrap();
         }

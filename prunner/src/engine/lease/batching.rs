@@ -13,7 +13,7 @@ pub(crate) struct Batching {
 
 /// At most so many tasks, and about so many bytes, are leased together.
 pub(super) const MOST_TASKS: usize = 512;
-pub(super) const MOST_BLOB_BYTES: usize = 256 << 10;
+pub(super) const MOST_BATCH_BYTES: usize = 256 << 10;
 
 /// Which task of its lease a worker takes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

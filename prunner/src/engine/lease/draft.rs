@@ -1,12 +1,12 @@
 //! What a lease has come to when it is cut, and the commit that becomes of it.
 
 use super::{
-    batching::{Batching, MOST_BLOB_BYTES, MOST_TASKS},
+    batching::{Batching, MOST_BATCH_BYTES, MOST_TASKS},
     lanes::Lane,
     roots::Roots,
 };
 use crate::{
-    broker::{Blob, Commit, DeadLetter, LabelCount, Lease, Malformed, Tasks, Token, Write},
+    broker::{Batch, Commit, DeadLetter, LabelCount, Lease, Malformed, Tasks, Token, Write},
     codec::{self, Bytes},
     failure::{Cause, Failure},
     task::Priority,
@@ -17,7 +17,7 @@ pub(super) struct Draft {
     pub(super) token: Token,
     pub(super) successor: Option<Lease>,
     /// What the lease's tasks are like, but for their bytes.
-    pub(super) like: Blob,
+    pub(super) like: Batch,
     /// Tasks of the lease that were not started.
     pub(super) roots: Roots,
     /// Follow-ups that were not started, by priority.
@@ -32,7 +32,7 @@ impl Draft {
         let posts = self.pack(batching);
         Commit {
             token: self.token,
-            keep: self.successor,
+            successor: self.successor,
             posts,
             writes,
             posted: self.posted,
@@ -42,11 +42,11 @@ impl Draft {
     }
 
     /// Everything that was not started, cut into pieces.
-    fn pack(&mut self, batching: Batching) -> Vec<Blob> {
-        let mut blobs = Vec::new();
+    fn pack(&mut self, batching: Batching) -> Vec<Batch> {
+        let mut batches = Vec::new();
         // What has happened to them so far goes along: a suspect stays one.
-        let like = Blob { tasks: Tasks::new(), ..self.like };
-        let mut batcher = Batcher::new(&mut blobs, batching, like, self.roots.left());
+        let like = Batch { tasks: Tasks::new(), ..self.like };
+        let mut batcher = Batcher::new(&mut batches, batching, like, self.roots.left());
         let handed_on = self.roots.hand_on(|task| batcher.add(task));
         batcher.finish();
         if let Err(error) = handed_on {
@@ -56,12 +56,12 @@ impl Draft {
         }
         for priority in [Priority::Low, Priority::Normal, Priority::High] {
             let lane = &self.local[priority as usize];
-            let like = Blob { priority, ..Blob::default() };
-            let mut batcher = Batcher::new(&mut blobs, batching, like, lane.len());
+            let like = Batch { priority, ..Batch::default() };
+            let mut batcher = Batcher::new(&mut batches, batching, like, lane.len());
             lane.iter().for_each(|task| batcher.add(task));
             batcher.finish();
         }
-        blobs
+        batches
     }
 }
 
@@ -82,24 +82,24 @@ pub(super) fn letter(task: Vec<u8>, failure: &Failure) -> DeadLetter {
     DeadLetter { task: Bytes(task), report: Bytes(report), interruptions: 0 }
 }
 
-/// Puts tasks into blobs of a good size.
+/// Puts tasks into batches of a good size.
 struct Batcher<'a> {
-    blobs: &'a mut Vec<Blob>,
+    batches: &'a mut Vec<Batch>,
     /// What they are like, but for their tasks.
-    like: Blob,
+    like: Batch,
     most: usize,
     tasks: Tasks,
 }
 
 impl<'a> Batcher<'a> {
-    fn new(blobs: &'a mut Vec<Blob>, batching: Batching, like: Blob, tasks: usize) -> Self {
+    fn new(batches: &'a mut Vec<Batch>, batching: Batching, like: Batch, tasks: usize) -> Self {
         let most = tasks.div_ceil(batching.pieces()).clamp(1, MOST_TASKS);
-        Self { blobs, like, most, tasks: Tasks::new() }
+        Self { batches, like, most, tasks: Tasks::new() }
     }
 
     fn add(&mut self, task: &[u8]) {
         self.tasks.push(task);
-        if self.tasks.len() >= self.most || self.tasks.size() >= MOST_BLOB_BYTES {
+        if self.tasks.len() >= self.most || self.tasks.size() >= MOST_BATCH_BYTES {
             self.seal();
         }
     }
@@ -107,7 +107,7 @@ impl<'a> Batcher<'a> {
     fn seal(&mut self) {
         if !self.tasks.is_empty() {
             let tasks = std::mem::take(&mut self.tasks);
-            self.blobs.push(Blob { tasks, ..self.like });
+            self.batches.push(Batch { tasks, ..self.like });
         }
     }
 

@@ -9,33 +9,33 @@ use std::{
 
 use parking_lot::MutexGuard;
 
-use super::{Link, slot::Desk, state::State};
+use super::{Link, slot::Slot, state::State};
 use crate::{
     broker::{Entry, Lock, Read, Token},
-    dict::Home,
+    dict::RemoteDict,
 };
 
 /// The way from a worker's dict to the broker.
-pub(crate) struct DeskHome {
-    /// The desk has the dict that has this.
-    desk: Weak<Desk>,
+pub(crate) struct SlotDict {
+    /// The slot has the dict that has this.
+    slot: Weak<Slot>,
     link: Arc<dyn Link>,
 }
 
 /// What a handler unwinds with when its lease is gone: nothing that it does counts any more.
 pub(super) struct LeaseLost;
 
-impl DeskHome {
-    pub(crate) fn new(desk: &Arc<Desk>, link: Arc<dyn Link>) -> Self {
-        Self { desk: Arc::downgrade(desk), link }
+impl SlotDict {
+    pub(crate) fn new(slot: &Arc<Slot>, link: Arc<dyn Link>) -> Self {
+        Self { slot: Arc::downgrade(slot), link }
     }
 
-    fn desk(&self) -> Arc<Desk> {
-        self.desk.upgrade().expect("a worker has a desk as long as it runs")
+    fn slot(&self) -> Arc<Slot> {
+        self.slot.upgrade().expect("a worker has a slot as long as it runs")
     }
 }
 
-impl Desk {
+impl Slot {
     /// Asks something on behalf of the lease and waits for the answer. The lease cannot be cut meanwhile:
     /// the answer is for its token.
     fn ask<A>(
@@ -66,17 +66,17 @@ fn lease_lost() -> ! {
     resume_unwind(Box::new(LeaseLost))
 }
 
-impl Home for DeskHome {
+impl RemoteDict for SlotDict {
     fn lock(&self) {
-        let desk = self.desk();
-        let mut state = desk.lock();
+        let slot = self.slot();
+        let mut state = slot.lock();
         if state.held {
             return;
         }
         let waits_since = Instant::now();
         state.handler.waits_since = Some(waits_since);
-        let ask = |token| self.link.lock(desk.seat, token);
-        let lock = desk.ask(&mut state, &*self.link, ask, |state| state.lock_answer.take());
+        let ask = |token| self.link.lock(slot.seat, token);
+        let lock = slot.ask(&mut state, &*self.link, ask, |state| state.lock_answer.take());
         state.handler.waits_since = None;
         state.handler.waited += waits_since.elapsed();
         match lock {
@@ -89,10 +89,10 @@ impl Home for DeskHome {
     }
 
     fn read(&self, key: &str, known: u64) -> Option<Entry> {
-        let desk = self.desk();
-        let mut state = desk.lock();
-        let ask = |token| self.link.read(desk.seat, token, key, known);
-        match desk.ask(&mut state, &*self.link, ask, |state| state.read_answer.take()) {
+        let slot = self.slot();
+        let mut state = slot.lock();
+        let ask = |token| self.link.read(slot.seat, token, key, known);
+        match slot.ask(&mut state, &*self.link, ask, |state| state.read_answer.take()) {
             Read::Entry(entry) => Some(entry),
             Read::Unchanged => None,
             Read::Lost => {
@@ -102,21 +102,21 @@ impl Home for DeskHome {
         }
     }
 
-    fn settle(&self) {
-        let desk = self.desk();
-        let mut state = desk.lock();
+    fn apply_answers(&self) {
+        let slot = self.slot();
+        let mut state = slot.lock();
         while state.sending.is_answered() {
-            desk.settle(&mut state, &*self.link);
+            slot.apply_answer(&mut state, &*self.link);
         }
     }
 
     fn most_bytes(&self) -> usize {
-        self.desk().payload.most()
+        self.slot().payload.most()
     }
 }
 
-impl fmt::Debug for DeskHome {
+impl fmt::Debug for SlotDict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeskHome").finish_non_exhaustive()
+        f.debug_struct("SlotDict").finish_non_exhaustive()
     }
 }

@@ -11,12 +11,13 @@ use std::{
 };
 
 use super::{
-    Desk, Link, Room,
+    Link, Room, Slot,
     packer::Packer,
     sending::Reply,
-    state::{Handler, Phase, State},
+    state::{Handler, State},
 };
 use crate::broker::{Conflict, Lease, Lock, Read, Release, Token};
+use crate::engine::stop::Phase;
 
 /// How long a handler runs before what waits behind it is given to those who have nothing to do. Before
 /// that its worker does it, between two tasks.
@@ -32,7 +33,7 @@ const LATE: Duration = Duration::from_millis(50);
 /// The keeper of all workers of a process. It runs on a thread of its own, which reads what the broker
 /// answers.
 pub(crate) struct Keeper {
-    desks: Vec<(Arc<Desk>, Watch)>,
+    slots: Vec<(Arc<Slot>, Watch)>,
     link: Arc<dyn Link>,
     packer: Packer,
     room: Arc<Room>,
@@ -79,7 +80,7 @@ pub(crate) struct Overdue {
 
 impl Keeper {
     pub(crate) fn new(
-        desks: Vec<Arc<Desk>>,
+        slots: Vec<Arc<Slot>>,
         link: Arc<dyn Link>,
         packer: Packer,
         room: Arc<Room>,
@@ -87,11 +88,11 @@ impl Keeper {
         most: Option<Duration>,
     ) -> Self {
         let now = Instant::now();
-        let watched = |desk| (desk, Watch { number: 0, seen: now, stopped: Duration::ZERO });
-        let desks = desks.into_iter().map(watched).collect();
+        let watched = |slot| (slot, Watch { number: 0, seen: now, stopped: Duration::ZERO });
+        let slots = slots.into_iter().map(watched).collect();
         let every = lease / 3;
         Self {
-            desks,
+            slots,
             link,
             packer,
             room,
@@ -103,14 +104,14 @@ impl Keeper {
         }
     }
 
-    fn desk(&self, seat: u16) -> Option<&Desk> {
-        self.desks.get(usize::from(seat)).map(|(desk, _)| &**desk)
+    fn slot(&self, seat: u16) -> Option<&Slot> {
+        self.slots.get(usize::from(seat)).map(|(slot, _)| &**slot)
     }
 
     /// Leases have come.
     pub(crate) fn leased(&self, seat: u16, leases: Vec<Lease>) {
-        let Some(desk) = self.desk(seat) else { return };
-        let mut state = desk.lock();
+        let Some(slot) = self.slot(seat) else { return };
+        let mut state = slot.lock();
         let going = state.phase == Phase::Going;
         let (kept, back) = if going { (leases, Vec::new()) } else { (Vec::new(), leases) };
         kept.into_iter().for_each(|lease| state.receive(lease));
@@ -118,7 +119,7 @@ impl Keeper {
         for lease in back {
             self.link.release(seat, lease.token, Release::Unstarted);
         }
-        desk.notify();
+        slot.notify();
     }
 
     /// A commit was applied.
@@ -139,37 +140,37 @@ impl Keeper {
     }
 
     fn answered(&self, seat: u16, token: Token, reply: Reply) {
-        if let Some(desk) = self.desk(seat) {
-            desk.answered(token, reply);
+        if let Some(slot) = self.slot(seat) {
+            slot.answered(token, reply);
         }
     }
 
     /// The lock is held, or the lease that asked is gone.
     pub(crate) fn locked(&self, seat: u16, lock: Lock) {
-        let Some(desk) = self.desk(seat) else { return };
-        desk.lock().lock_answer = Some(lock);
-        desk.notify();
+        let Some(slot) = self.slot(seat) else { return };
+        slot.lock().lock_answer = Some(lock);
+        slot.notify();
     }
 
     /// An entry of the dict was read.
     pub(crate) fn read(&self, seat: u16, read: Read) {
-        let Some(desk) = self.desk(seat) else { return };
-        desk.lock().read_answer = Some(read);
-        desk.notify();
+        let Some(slot) = self.slot(seat) else { return };
+        slot.lock().read_answer = Some(read);
+        slot.notify();
     }
 
     /// Leases are gone.
     pub(crate) fn gone(&self, tokens: &[Token]) {
-        for (desk, _) in &self.desks {
-            desk.lock().lose(tokens);
+        for (slot, _) in &self.slots {
+            slot.lock().lose(tokens);
         }
     }
 
     /// Others wait.
     pub(crate) fn wanted(&self, tasks: bool, lock: bool) {
-        for (desk, _) in &self.desks {
-            desk.tasks_wanted.fetch_or(tasks, Ordering::Relaxed);
-            desk.lock_wanted.fetch_or(lock, Ordering::Relaxed);
+        for (slot, _) in &self.slots {
+            slot.tasks_wanted.fetch_or(tasks, Ordering::Relaxed);
+            slot.lock_wanted.fetch_or(lock, Ordering::Relaxed);
         }
         if tasks {
             self.room.look_again();
@@ -178,18 +179,18 @@ impl Keeper {
 
     /// Says that the run is over, or is to be.
     pub(crate) fn enter(&self, phase: Phase) {
-        for (desk, _) in &self.desks {
-            let mut state = desk.lock();
+        for (slot, _) in &self.slots {
+            let mut state = slot.lock();
             if state.phase == Phase::Going {
                 state.phase = phase;
             }
-            let stash = state.empty_stash();
+            let prefetched = state.take_prefetched();
             drop(state);
-            desk.ending.store(true, Ordering::Relaxed);
-            for token in stash {
-                self.link.release(desk.seat, token, Release::Unstarted);
+            slot.ending.store(true, Ordering::Relaxed);
+            for token in prefetched {
+                self.link.release(slot.seat, token, Release::Unstarted);
             }
-            desk.notify();
+            slot.notify();
         }
         self.room.look_again();
     }
@@ -203,23 +204,23 @@ impl Keeper {
         let now = Instant::now();
         let stopped = self.stopped_for(now);
         let mut next = self.every.min(LONGEST_SLEEP);
-        for (desk, watch) in &mut self.desks {
-            let mut state = desk.lock();
+        for (slot, watch) in &mut self.slots {
+            let mut state = slot.lock();
             watch_handler(watch, &state, now, stopped);
             if let Some(most) = self.most {
-                next = next.min(time_left(desk, watch, &state, now, most)?);
+                next = next.min(time_left(slot, watch, &state, now, most)?);
             }
-            if desk.is_wanted_back() && give_away(desk, &mut state, watch, now, &mut self.packer) {
+            if slot.is_wanted_back() && shed(slot, &mut state, watch, now, &mut self.packer) {
                 next = next.min(PATIENCE);
             }
-            let stash = if desk.is_wanted_back() && state.token.is_some() {
-                state.empty_stash()
+            let prefetched = if slot.is_wanted_back() && state.token.is_some() {
+                state.take_prefetched()
             } else {
                 Vec::new()
             };
             drop(state);
-            for token in stash {
-                self.link.release(desk.seat, token, Release::Unstarted);
+            for token in prefetched {
+                self.link.release(slot.seat, token, Release::Unstarted);
             }
         }
         if now - self.renewed >= self.every {
@@ -239,9 +240,9 @@ impl Keeper {
 
     fn renew(&self) {
         let tokens: Vec<Token> = self
-            .desks
+            .slots
             .iter()
-            .flat_map(|(desk, _)| desk.lock().tokens().collect::<Vec<_>>())
+            .flat_map(|(slot, _)| slot.lock().tokens().collect::<Vec<_>>())
             .collect();
         if !tokens.is_empty() {
             self.link.renew(tokens);
@@ -251,15 +252,15 @@ impl Keeper {
     /// What all workers are doing, to be read by a person when a run seems to be stuck.
     pub(crate) fn describe(&self) -> String {
         let mut text = String::from("its workers:");
-        for (desk, watch) in &self.desks {
-            let (state, number) = (desk.lock(), desk.worker());
+        for (slot, watch) in &self.slots {
+            let (state, number) = (slot.lock(), slot.worker());
             let runs = watch.seen_for(Instant::now());
             let _ = write!(text, "\n  worker {number}: ");
             state.describe(&mut text);
             if state.is_running() {
                 let _ = write!(text, ", its handler was seen {runs:.1?} ago");
             }
-            if desk.is_wanted_back() {
+            if slot.is_wanted_back() {
                 text.push_str(", tasks are wanted");
             }
         }
@@ -282,7 +283,7 @@ fn watch_handler(watch: &mut Watch, state: &State, now: Instant, stopped: Durati
 
 /// How long the running handler may go on, or a new one if none runs.
 fn time_left(
-    desk: &Desk,
+    slot: &Slot,
     watch: &Watch,
     state: &State,
     now: Instant,
@@ -295,25 +296,19 @@ fn time_left(
     if worked <= most {
         return Ok(most - worked);
     }
-    let label = desk.label.load(Ordering::Relaxed);
+    let label = slot.label.load(Ordering::Relaxed);
     let label = state.counts.label(label).unwrap_or("a task that is being read");
     let why = format!("{label} ran for {worked:.1?}, longer than max_task_time allows ({most:?})");
-    Err(Overdue { seat: desk.seat, why })
+    Err(Overdue { seat: slot.seat, why })
 }
 
 /// Has what waits behind a handler given to workers that have nothing. Returns whether to look again soon.
 /// If not, nothing is there to be given before a lease comes or the handler ends; then its worker does
 /// it, because the lease is old enough.
-fn give_away(
-    desk: &Desk,
-    state: &mut State,
-    watch: &Watch,
-    now: Instant,
-    packer: &mut Packer,
-) -> bool {
+fn shed(slot: &Slot, state: &mut State, watch: &Watch, now: Instant, packer: &mut Packer) -> bool {
     if state.token.is_none() {
         // The worker is about to take what is there.
-        return state.has_stash();
+        return state.has_prefetched();
     }
     if !state.is_running() || watch.seen_for(now) < PATIENCE {
         return true;
@@ -322,7 +317,7 @@ fn give_away(
         return false;
     }
     if state.sending.is_idle() || state.sending.is_answered() {
-        packer.call(desk.seat);
+        packer.call(slot.seat);
     }
     true
 }
@@ -339,7 +334,7 @@ impl State {
             self.phase,
             self.token,
             self.roots.left(),
-            self.stashed()
+            self.count_prefetched()
         );
         for (what, is) in [
             ("the lease is lost", self.lost),

@@ -8,7 +8,7 @@
 //! * `worker`: the loop that runs handlers; `slice`: for how long; `office`: where their posts go, by way
 //!   of `outgoing`;
 //!   `room`: beside which others.
-//! * `desk`: what a worker shares with its keeper; `state`: what it has in hand (`roots`, `lanes`,
+//! * `slot`: what a worker shares with its keeper; `state`: what it has in hand (`roots`, `lanes`,
 //!   `counts`), which is bytes and numbers alone; `batching`: how much, and in which order.
 //! * `draft`, `sending`: how that becomes a commit, and how the commit is answered.
 //! * `keeper`: what must happen while a handler runs, and runs no code of the program: answers,
@@ -33,12 +33,11 @@ mod state;
 mod worker;
 
 pub(crate) use batching::Batching;
-pub(crate) use home::DeskHome;
+pub(crate) use home::SlotDict;
 pub(crate) use keeper::{Keeper, Overdue};
 pub(crate) use packer::Packer;
 pub(crate) use room::Room;
-pub(crate) use slot::{Desk, Terms};
-pub(crate) use state::Phase;
+pub(crate) use slot::{Slot, Terms};
 pub(crate) use worker::Seat;
 
 use crate::broker::{Commit, Release, Token};

@@ -5,7 +5,7 @@ use std::{mem::needs_drop, sync::Arc};
 
 use serde::Serialize;
 
-use super::{Desk, Link, lanes::End, outgoing::Outgoing, state::State};
+use super::{Link, Slot, lanes::End, outgoing::Outgoing, state::State};
 use crate::{
     failure::{Failure, drop_quietly},
     handler::Publish,
@@ -15,7 +15,7 @@ use crate::{
 
 /// The way of a worker's follow-ups to those that wait.
 pub(super) struct Office<T> {
-    pub(super) desk: Arc<Desk>,
+    pub(super) slot: Arc<Slot>,
     pub(super) link: Arc<dyn Link>,
     pub(super) buffer: Buffer<T>,
     outgoing: Outgoing,
@@ -29,9 +29,9 @@ pub(super) struct Office<T> {
 }
 
 impl<T: Labeled + Serialize> Office<T> {
-    pub(super) fn new(desk: Arc<Desk>, link: Arc<dyn Link>, buffer: Buffer<T>) -> Self {
+    pub(super) fn new(slot: Arc<Slot>, link: Arc<dyn Link>, buffer: Buffer<T>) -> Self {
         let outgoing = Outgoing::default();
-        Self { desk, link, buffer, outgoing, newest: None, fetched: None, bytes: Vec::new() }
+        Self { slot, link, buffer, outgoing, newest: None, fetched: None, bytes: Vec::new() }
     }
 
     /// Writes the posts as bytes.
@@ -40,15 +40,15 @@ impl<T: Labeled + Serialize> Office<T> {
         if posts.len() == 0 {
             return;
         }
-        let Self { desk, buffer, outgoing, newest, .. } = self;
+        let Self { slot, buffer, outgoing, newest, .. } = self;
         buffer.drain(posts, |priority, task| {
             outgoing.posted += 1;
             let lane = &mut outgoing.lanes[priority as usize];
-            let done_with = match lane.push(|bytes| desk.payload.write(&task, bytes)) {
+            let done_with = match lane.push(|bytes| slot.payload.write(&task, bytes)) {
                 Ok(()) if priority == Priority::Normal => newest.replace(task),
                 Ok(()) => Some(task),
                 Err(cause) => {
-                    outgoing.unsent.push(Failure::of(&task, cause, desk.worker()));
+                    outgoing.unsent.push(Failure::of(&task, cause, slot.worker()));
                     Some(task)
                 }
             };
@@ -92,17 +92,17 @@ pub(super) fn drop_finished<T>(task: T) {
 impl<T: Labeled + Serialize> Publish<T> for Office<T> {
     /// A flush: commits what has happened so far, and the task goes on under a lease of its own.
     fn publish(&mut self, posts: &mut Posts<T>) {
-        if self.desk.dict().is_kept() {
+        if self.slot.dict().is_lock_held() {
             // A commit would let the lock go. What was posted is published when the handler ends.
             return;
         }
         self.write(posts);
-        let desk = Arc::clone(&self.desk);
-        let mut state = desk.lock();
-        desk.wait_for_commit(&mut state, &*self.link);
+        let slot = Arc::clone(&self.slot);
+        let mut state = slot.lock();
+        slot.wait_for_commit(&mut state, &*self.link);
         self.hand_over(&mut state);
         if !state.lost {
-            desk.cut(&mut state, &*self.link);
+            slot.commit(&mut state, &*self.link);
         }
     }
 

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, io, sync::Arc};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::{Desk, Link};
+use super::{Link, Slot};
 
 /// The packer as the keeper has it: a thread that is started when it is called for first. Where no thread
 /// is to be had, workers do it themselves when their handlers have ended.
@@ -55,21 +55,21 @@ impl Calls {
     }
 
     /// Does what the keeper calls for, as long as the process lives.
-    pub(crate) fn answer(&self, desks: &[Arc<Desk>], link: &dyn Link) -> ! {
+    pub(crate) fn answer(&self, slots: &[Arc<Slot>], link: &dyn Link) -> ! {
         loop {
-            if let Some(desk) = desks.get(usize::from(self.next())) {
-                pack_one(desk, link);
+            if let Some(slot) = slots.get(usize::from(self.next())) {
+                pack_one(slot, link);
             }
         }
     }
 }
 
-fn pack_one(desk: &Desk, link: &dyn Link) {
-    let mut state = desk.lock();
+fn pack_one(slot: &Slot, link: &dyn Link) {
+    let mut state = slot.lock();
     while state.sending.is_answered() {
-        desk.settle(&mut state, link);
+        slot.apply_answer(&mut state, link);
     }
-    if desk.is_wanted_back() && state.may_be_cut() && state.has_surplus() {
-        desk.cut(&mut state, link);
+    if slot.is_wanted_back() && state.may_be_cut() && state.has_surplus() {
+        slot.commit(&mut state, link);
     }
 }

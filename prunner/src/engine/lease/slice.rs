@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{slot::Desk, state::State};
+use super::{slot::Slot, state::State};
 
 /// How long a worker runs a lease and its descendants before it commits.
 const SLICE: Duration = Duration::from_millis(5);
@@ -44,22 +44,22 @@ impl Slice {
     }
 
     #[inline]
-    pub(super) fn is_over(&mut self, desk: &Desk, state: &mut State) -> bool {
+    pub(super) fn is_over(&mut self, slot: &Slot, state: &mut State) -> bool {
         self.left = self.left.saturating_sub(1);
-        let wanted = desk.tasks_wanted.load(Ordering::Relaxed)
-            || desk.lock_wanted.load(Ordering::Relaxed)
+        let wanted = slot.tasks_wanted.load(Ordering::Relaxed)
+            || slot.lock_wanted.load(Ordering::Relaxed)
             || state.waited;
-        (self.left == 0 || wanted) && self.look(desk, state)
+        (self.left == 0 || wanted) && self.look(slot, state)
     }
 
     /// Looks at the clock.
     #[cold]
-    fn look(&mut self, desk: &Desk, state: &mut State) -> bool {
+    fn look(&mut self, slot: &Slot, state: &mut State) -> bool {
         if mem::take(&mut state.waited) {
             self.restart();
         }
-        let tasks_wanted = desk.tasks_wanted.load(Ordering::Relaxed) && state.has_surplus();
-        let lock_wanted = desk.lock_wanted.load(Ordering::Relaxed) && state.held;
+        let tasks_wanted = slot.tasks_wanted.load(Ordering::Relaxed) && state.has_surplus();
+        let lock_wanted = slot.lock_wanted.load(Ordering::Relaxed) && state.held;
         if self.left > 0 && !tasks_wanted && !lock_wanted {
             return false;
         }

@@ -13,17 +13,18 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use super::{
     Batching, Link,
     sending::{Reply, Stage},
-    state::{Handler, Phase, State},
+    state::{Handler, State},
 };
 use crate::{
     broker::{Commit, Release, Token},
     dict::SharedDict,
+    engine::stop::Phase,
     payload::Payload,
 };
 
 /// One worker's side of the run. The worker locks it between two tasks; the keeper when there is
 /// something to be done while a handler runs, and then as shortly: see [`State`].
-pub(crate) struct Desk {
+pub(crate) struct Slot {
     pub(super) seat: u16,
     /// The number of this worker among those of all processes.
     worker: usize,
@@ -42,11 +43,11 @@ pub(crate) struct Desk {
     pub(super) ending: AtomicBool,
     /// The place of the running task's label among the counts.
     pub(super) label: AtomicUsize,
-    /// Set once the desk has its dict, whose home is this desk.
+    /// Set once the slot has its dict, whose home is this slot.
     dict: OnceLock<SharedDict>,
 }
 
-/// What the desks of a process have in common.
+/// What the slots of a process have in common.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
     pub(crate) batching: Batching,
@@ -55,7 +56,7 @@ pub(crate) struct Terms {
     pub(crate) timed: bool,
 }
 
-impl Desk {
+impl Slot {
     pub(crate) fn new(seat: u16, worker: usize, terms: Terms) -> Self {
         let Terms { batching, payload, timed } = terms;
         Self {
@@ -79,10 +80,10 @@ impl Desk {
         self.worker
     }
 
-    /// Gives the desk the dict whose home it is.
+    /// Gives the slot the dict whose home it is.
     pub(crate) fn set_dict(&self, dict: SharedDict) {
         let set = self.dict.set(dict);
-        debug_assert!(set.is_ok(), "a desk has one dict");
+        debug_assert!(set.is_ok(), "a slot has one dict");
     }
 
     pub(crate) fn dict(&self) -> &SharedDict {
@@ -94,7 +95,7 @@ impl Desk {
         self.state.lock()
     }
 
-    /// Locks the desk for a task that ends. What it has merged appears together with its counts and
+    /// Locks the slot for a task that ends. What it has merged appears together with its counts and
     /// posts, so it waits while they are taken for a commit.
     #[inline]
     pub(super) fn lock_to_end_task(&self) -> MutexGuard<'_, State> {
@@ -148,7 +149,7 @@ impl Desk {
         }
         loop {
             if state.sending.is_answered() {
-                self.settle(&mut state, link);
+                self.apply_answer(&mut state, link);
                 continue;
             }
             if state.broken || (state.token.is_none() && state.phase != Phase::Going) {
@@ -158,7 +159,7 @@ impl Desk {
                 return true;
             }
             if let Some(lease) = state.next_lease() {
-                state.take_up(lease);
+                state.adopt(lease);
                 return true;
             }
             let want = state.want(self.batching.in_flight());
@@ -193,7 +194,7 @@ impl Desk {
     pub(super) fn wait_for_commit(&self, state: &mut MutexGuard<'_, State>, link: &dyn Link) {
         while !state.sending.is_idle() {
             if state.sending.is_answered() {
-                self.settle(state, link);
+                self.apply_answer(state, link);
             } else {
                 self.wait(state);
             }
@@ -204,7 +205,7 @@ impl Desk {
     /// own; it must not hold the dict's lock, nor wait for it. No commit may be under way.
     ///
     /// Returns false if the dict is broken.
-    pub(super) fn cut(&self, state: &mut MutexGuard<'_, State>, link: &dyn Link) -> bool {
+    pub(super) fn commit(&self, state: &mut MutexGuard<'_, State>, link: &dyn Link) -> bool {
         let Some(draft) = state.cut(self.batching) else { return true };
         let successor = draft.successor.as_ref().map(|lease| lease.token);
         state.sending.begin(draft.token, successor);
@@ -242,7 +243,7 @@ impl Desk {
     }
 
     /// Applies the answer that has come to the last commit.
-    pub(super) fn settle(&self, state: &mut MutexGuard<'_, State>, link: &dyn Link) {
+    pub(super) fn apply_answer(&self, state: &mut MutexGuard<'_, State>, link: &dyn Link) {
         let Some((mut commit, reply)) = state.sending.take_reply() else { return };
         let rebased = MutexGuard::unlocked(state, || match reply {
             Reply::Committed => {

@@ -20,20 +20,11 @@ use super::{
     sending::Sending,
 };
 use crate::{
-    broker::{Blob, DeadLetter, Lease, Lock, Malformed, Read, Tasks, Token},
+    broker::{Batch, DeadLetter, Lease, Lock, Malformed, Read, Tasks, Token},
+    engine::stop::Phase,
     failure::{Cause, Failure},
     task::Priority,
 };
-
-/// Whether the worker goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    Going,
-    /// The running handler finishes, nothing new starts.
-    Draining,
-    /// There is nothing left to do.
-    Done,
-}
 
 /// Where the next task is to be taken from.
 pub(super) enum Pick {
@@ -51,7 +42,7 @@ pub(super) struct State {
     pub(super) phase: Phase,
     /// The lease, and what the broker believes to be in it.
     pub(super) token: Option<Token>,
-    pub(super) origin: Blob,
+    pub(super) origin: Batch,
     /// Whether the lease is gone: what it has done so far counts for nothing.
     pub(super) lost: bool,
     /// Whether the dict cannot be made whole: nothing can be committed any more.
@@ -79,8 +70,8 @@ pub(super) struct State {
     /// a suspect; or a task that failed had written under the lock; or what was posted comes first.
     pub(super) one_by_one: bool,
     /// Leases that have come and were not started, and how many more were asked for.
-    stash: VecDeque<Lease>,
-    asked: usize,
+    prefetched: VecDeque<Lease>,
+    requested: usize,
     pub(super) sending: Sending,
     /// Whether the running handler waits for an answer to what it has asked on behalf of the lease.
     pub(super) asking: bool,
@@ -105,7 +96,7 @@ impl State {
         Self {
             phase: Phase::Going,
             token: None,
-            origin: Blob::default(),
+            origin: Batch::default(),
             lost: false,
             broken: false,
             roots: Roots::default(),
@@ -120,8 +111,8 @@ impl State {
             held: false,
             waited: false,
             one_by_one: false,
-            stash: VecDeque::new(),
-            asked: 0,
+            prefetched: VecDeque::new(),
+            requested: 0,
             sending: Sending::default(),
             asking: false,
             lock_answer: None,
@@ -131,40 +122,40 @@ impl State {
 
     /// Makes tokens for as many leases as are missing to have `leases` in all.
     pub(super) fn want(&mut self, leases: usize) -> Vec<Token> {
-        let there = self.stash.len() + self.asked + usize::from(self.token.is_some());
+        let there = self.prefetched.len() + self.requested + usize::from(self.token.is_some());
         let missing = if self.phase == Phase::Going { leases.saturating_sub(there) } else { 0 };
-        self.asked += missing;
+        self.requested += missing;
         (0..missing).map(|_| Token::random()).collect()
     }
 
     /// A lease that was asked for has come.
     pub(super) fn receive(&mut self, lease: Lease) {
-        self.asked = self.asked.saturating_sub(1);
-        self.stash.push_back(lease);
+        self.requested = self.requested.saturating_sub(1);
+        self.prefetched.push_back(lease);
     }
 
     pub(super) fn next_lease(&mut self) -> Option<Lease> {
-        self.stash.pop_front()
+        self.prefetched.pop_front()
     }
 
     /// Whether leases have come and were not started.
-    pub(super) fn has_stash(&self) -> bool {
-        !self.stash.is_empty()
+    pub(super) fn has_prefetched(&self) -> bool {
+        !self.prefetched.is_empty()
     }
 
     /// How many leases have come and were not started.
-    pub(super) fn stashed(&self) -> usize {
-        self.stash.len()
+    pub(super) fn count_prefetched(&self) -> usize {
+        self.prefetched.len()
     }
 
     /// Takes back what has come and was not started.
-    pub(super) fn empty_stash(&mut self) -> Vec<Token> {
-        mem::take(&mut self.stash).into_iter().map(|lease| lease.token).collect()
+    pub(super) fn take_prefetched(&mut self) -> Vec<Token> {
+        mem::take(&mut self.prefetched).into_iter().map(|lease| lease.token).collect()
     }
 
-    pub(super) fn take_up(&mut self, lease: Lease) {
+    pub(super) fn adopt(&mut self, lease: Lease) {
         self.token = Some(lease.token);
-        self.origin = lease.blob;
+        self.origin = lease.batch;
         (self.lost, self.one_by_one, self.held) = (false, self.origin.suspect, false);
         self.open_roots();
     }
@@ -208,8 +199,8 @@ impl State {
 
     /// Everything that has to be renewed.
     pub(super) fn tokens(&self) -> impl Iterator<Item = Token> {
-        let stash = self.stash.iter().map(|lease| lease.token);
-        self.token.into_iter().chain(stash).chain(self.sending.tokens())
+        let prefetched = self.prefetched.iter().map(|lease| lease.token);
+        self.token.into_iter().chain(prefetched).chain(self.sending.tokens())
     }
 
     /// Leases of this worker that are gone.
@@ -217,7 +208,7 @@ impl State {
         // While a commit is under way its answer tells, not the renewal.
         let undecided = self.sending.undecided();
         self.lost |= self.token.is_some_and(|it| Some(it) != undecided && gone.contains(&it));
-        self.stash.retain(|lease| !gone.contains(&lease.token));
+        self.prefetched.retain(|lease| !gone.contains(&lease.token));
     }
 
     /// Takes over what a handler has posted that has returned `Ok` or flushes.
@@ -375,7 +366,7 @@ impl State {
         let own = self.origin.priority as usize;
         // The rest of the lease must wait for what comes before it.
         self.one_by_one |= as_posted && self.local[..own].iter().any(|lane| !lane.is_empty());
-        let like = Blob { tasks: Tasks::new(), ..self.origin };
+        let like = Batch { tasks: Tasks::new(), ..self.origin };
         let (roots, local) = (mem::take(&mut self.roots), mem::take(&mut self.local));
         self.cuts += 1;
         let successor = (!kept.is_empty()).then(|| self.go_on_with(kept));
@@ -402,6 +393,6 @@ impl State {
         }
         let token = Token::random();
         self.token = Some(token);
-        Lease { token, blob: self.origin.clone() }
+        Lease { token, batch: self.origin.clone() }
     }
 }

@@ -11,7 +11,7 @@ use parking_lot::MutexGuard;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Desk, Link,
+    Link, Slot,
     counts::{Meter, Start},
     draft::UNREADABLE,
     home::LeaseLost,
@@ -60,23 +60,23 @@ impl<'r, R: ParallelTaskRunner> Seat<'r, R>
 where
     R::Task: Serialize + DeserializeOwned,
 {
-    /// Takes a seat at `desk`, whose dict is set.
+    /// Takes a seat at `slot`, whose dict is set.
     pub(crate) fn sit_down(
         runner: &'r R,
-        desk: Arc<Desk>,
+        slot: Arc<Slot>,
         link: Arc<dyn Link>,
         room: &'r Room,
         before_lease: &'r (dyn Fn() + Sync),
     ) -> Self {
-        let merges = desk.dict().join(&Attempts::default(), Barrier::detect());
-        let dict = desk.dict().of_this_thread();
+        let merges = slot.dict().join(&Attempts::default(), Barrier::detect());
+        let dict = slot.dict().of_this_thread();
         let mut buffer = Buffer::new();
-        let mut effects = Effects::new(desk.worker(), dict, buffer.open(), merges);
+        let mut effects = Effects::new(slot.worker(), dict, buffer.open(), merges);
         effects.travels = true;
         Self {
             runner,
             effects,
-            office: Office::new(desk, link, buffer),
+            office: Office::new(slot, link, buffer),
             meter: Meter::default(),
             roots: Tasks::new(),
             cuts: 0,
@@ -90,31 +90,31 @@ where
 
     /// Works until the run is over, or is to be.
     pub(crate) fn work(mut self) {
-        let (desk, link) = (Arc::clone(&self.office.desk), Arc::clone(&self.office.link));
-        while desk.take_lease(&*link) {
-            let suspect = desk.lock().is_suspect();
+        let (slot, link) = (Arc::clone(&self.office.slot), Arc::clone(&self.office.link));
+        while slot.take_lease(&*link) {
+            let suspect = slot.lock().is_suspect();
             let company = if suspect { Company::Alone } else { Company::BesideOthers };
-            let (wanted_back, is_ending) = (|| desk.is_wanted_back(), || desk.is_ending());
+            let (wanted_back, is_ending) = (|| slot.is_wanted_back(), || slot.is_ending());
             let stay = self.room.enter(company, self.patience, wanted_back, is_ending);
             let Some(_stay) = stay else {
                 self.patience = (2 * self.patience).min(LONG_PATIENCE);
-                desk.put_back(&mut desk.lock(), &*link);
+                slot.put_back(&mut slot.lock(), &*link);
                 continue;
             };
             self.patience = SHORT_PATIENCE;
-            if !self.work_on_lease(&desk) {
+            if !self.work_on_lease(&slot) {
                 break;
             }
         }
         // What is under way must arrive.
-        desk.wait_for_commit(&mut desk.lock(), &*link);
+        slot.wait_for_commit(&mut slot.lock(), &*link);
     }
 
     /// Runs the lease and commits it; false if there is no point in going on.
-    fn work_on_lease(&mut self, desk: &Desk) -> bool {
+    fn work_on_lease(&mut self, slot: &Slot) -> bool {
         (self.before_lease)();
         let mut slice = Slice::begin();
-        let mut state = desk.lock();
+        let mut state = slot.lock();
         self.suspect = state.token.filter(|_| state.is_endangered());
         if let Some(token) = self.suspect {
             // Reading it may be what kills. What it is called follows when that is known.
@@ -122,29 +122,29 @@ where
         }
         loop {
             while state.sending.is_answered() {
-                desk.settle(&mut state, &*self.office.link);
+                slot.apply_answer(&mut state, &*self.office.link);
             }
-            if state.lost || state.must_end() || slice.is_over(desk, &mut state) {
+            if state.lost || state.must_end() || slice.is_over(slot, &mut state) {
                 break;
             }
             self.catch_up(&state);
-            let pick = state.pick(desk.batching);
+            let pick = state.pick(slot.batching);
             match pick {
                 Pick::Nothing => break,
                 Pick::Malformed => continue,
                 Pick::Root(_) => {}
                 Pick::Local(lane, end) => self.office.fetch(lane, end, &state),
             }
-            desk.start_handler(&mut state);
+            slot.start_handler(&mut state);
             drop(state);
-            state = self.run(pick, desk, &mut slice);
+            state = self.run(pick, slot, &mut slice);
         }
-        desk.wait_for_commit(&mut state, &*self.office.link);
+        slot.wait_for_commit(&mut state, &*self.office.link);
         let goes_on = if state.lost {
-            desk.abandon(&mut state);
+            slot.abandon(&mut state);
             true
         } else {
-            desk.cut(&mut state, &*self.office.link)
+            slot.commit(&mut state, &*self.office.link)
         };
         drop(state);
         self.office.forget();
@@ -160,23 +160,23 @@ where
         }
     }
 
-    /// Runs one task. The desk is free meanwhile.
-    fn run<'d>(&mut self, pick: Pick, desk: &'d Desk, slice: &mut Slice) -> MutexGuard<'d, State> {
+    /// Runs one task. The slot is free meanwhile.
+    fn run<'d>(&mut self, pick: Pick, slot: &'d Slot, slice: &mut Slice) -> MutexGuard<'d, State> {
         let task = match self.open(pick) {
             Ok(task) => task,
-            Err(failure) => return self.die_uncounted(&failure, desk),
+            Err(failure) => return self.die_uncounted(&failure, slot),
         };
-        let start = match self.start(&task, desk) {
+        let start = match self.start(&task, slot) {
             Ok(start) => start,
             // Its label panicked.
             Err(cause) => {
-                let failure = Failure::of(&task, cause, desk.worker());
+                let failure = Failure::of(&task, cause, slot.worker());
                 drop_finished(task);
-                return self.die_uncounted(&failure, desk);
+                return self.die_uncounted(&failure, slot);
             }
         };
         if let Some(token) = self.suspect {
-            let Failure { label, data, .. } = Failure::of(&task, Cause::text(""), desk.worker());
+            let Failure { label, data, .. } = Failure::of(&task, Cause::text(""), slot.worker());
             self.office.link.suspect(token, &label, data);
         }
         let watch = start.measure.then(Stopwatch::start);
@@ -186,16 +186,16 @@ where
         let took = watch.map(Stopwatch::elapsed);
         let cause = match result {
             Ok(Ok(())) => match drop_contained(task) {
-                Ok(()) => return self.finish(start, took, desk),
-                Err(cause) => return self.die_dropped(cause, start, desk, slice),
+                Ok(()) => return self.finish(start, took, slot),
+                Err(cause) => return self.die_dropped(cause, start, slot, slice),
             },
             Ok(Err(error)) => Cause::from(error),
-            Err(payload) if payload.is::<LeaseLost>() => return self.give_up(task, desk),
+            Err(payload) if payload.is::<LeaseLost>() => return self.give_up(task, slot),
             Err(payload) => Cause::panic(payload),
         };
-        let failure = Failure::of(&task, cause, desk.worker());
+        let failure = Failure::of(&task, cause, slot.worker());
         drop_finished(task);
-        self.die(&failure, start, desk, slice)
+        self.die(&failure, start, slot, slice)
     }
 
     /// The task that was picked, as a value.
@@ -210,25 +210,25 @@ where
             },
             Pick::Malformed | Pick::Nothing => unreachable!("nothing was picked"),
         };
-        let desk = &office.desk;
-        desk.payload
+        let slot = &office.slot;
+        slot.payload
             .read(bytes)
-            .map_err(|cause| Failure::new(UNREADABLE, None, cause, desk.worker()))
+            .map_err(|cause| Failure::new(UNREADABLE, None, cause, slot.worker()))
     }
 
     /// Notes that a task starts.
     #[inline]
-    fn start(&mut self, task: &R::Task, desk: &Desk) -> Result<Start, Cause> {
+    fn start(&mut self, task: &R::Task, slot: &Slot) -> Result<Start, Cause> {
         let id = guarded(|| task.label_id())?;
         let start = match self.meter.start(id) {
             Some(start) => start,
             None => {
                 let label = guarded(|| text::label(task.label()))?;
-                let place = desk.lock().counts.place(&label);
+                let place = slot.lock().counts.place(&label);
                 self.meter.start_first(id, place)
             }
         };
-        desk.label.store(start.label, Ordering::Relaxed);
+        slot.label.store(start.label, Ordering::Relaxed);
         Ok(start)
     }
 
@@ -238,16 +238,16 @@ where
         &mut self,
         start: Start,
         took: Option<Duration>,
-        desk: &'d Desk,
+        slot: &'d Slot,
     ) -> MutexGuard<'d, State> {
         self.office.write(&mut self.effects.posts);
-        let mut state = desk.lock_to_end_task();
+        let mut state = slot.lock_to_end_task();
         // First: it makes room for what it has posted.
         state.end_running();
         self.office.hand_over(&mut state);
         self.effects.merges.end_attempt();
         if state.held {
-            desk.dict().take_touched();
+            slot.dict().take_touched();
         }
         if let Some(took) = took {
             let next = state.counts.measured(start.label, took, self.meter.started());
@@ -263,11 +263,11 @@ where
         &mut self,
         cause: Cause,
         start: Start,
-        desk: &'d Desk,
+        slot: &'d Slot,
         slice: &mut Slice,
     ) -> MutexGuard<'d, State> {
-        let label = desk.lock().counts.label(start.label).unwrap_or_default().to_string();
-        self.die(&Failure::new(label, None, cause, desk.worker()), start, desk, slice)
+        let label = slot.lock().counts.label(start.label).unwrap_or_default().to_string();
+        self.die(&Failure::new(label, None, cause, slot.worker()), start, slot, slice)
     }
 
     /// The task has died: nothing that it did will be committed.
@@ -276,18 +276,18 @@ where
         &mut self,
         failure: &Failure,
         start: Start,
-        desk: &'d Desk,
+        slot: &'d Slot,
         slice: &mut Slice,
     ) -> MutexGuard<'d, State> {
-        let mut state = self.discard(desk);
-        if state.held && desk.dict().take_touched() {
+        let mut state = self.discard(slot);
+        if state.held && slot.dict().take_touched() {
             let start_again = state.ended > 0;
             if start_again {
                 state.start_again();
                 slice.restart();
             }
             MutexGuard::unlocked(&mut state, || {
-                desk.dict().forget();
+                slot.dict().forget();
                 if start_again {
                     log::warn!(
                         "a task that had written under the lock failed: its lease starts again"
@@ -304,25 +304,25 @@ where
 
     /// The task has died before it could be counted.
     #[cold]
-    fn die_uncounted<'d>(&mut self, failure: &Failure, desk: &'d Desk) -> MutexGuard<'d, State> {
-        let mut state = desk.lock_to_end_task();
+    fn die_uncounted<'d>(&mut self, failure: &Failure, slot: &'d Slot) -> MutexGuard<'d, State> {
+        let mut state = slot.lock_to_end_task();
         state.die_uncounted(failure);
         state
     }
 
     /// The lease is gone, and with it everything that the task did.
     #[cold]
-    fn give_up<'d>(&mut self, task: R::Task, desk: &'d Desk) -> MutexGuard<'d, State> {
+    fn give_up<'d>(&mut self, task: R::Task, slot: &'d Slot) -> MutexGuard<'d, State> {
         drop_finished(task);
-        let mut state = self.discard(desk);
+        let mut state = self.discard(slot);
         state.lost = true;
         state
     }
 
     /// Forgets what the running task has done.
-    fn discard<'d>(&mut self, desk: &'d Desk) -> MutexGuard<'d, State> {
+    fn discard<'d>(&mut self, slot: &'d Slot) -> MutexGuard<'d, State> {
         self.effects.discard();
-        let state = desk.lock_to_end_task();
+        let state = slot.lock_to_end_task();
         self.effects.merges.end_attempt();
         state
     }

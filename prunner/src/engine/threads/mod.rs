@@ -15,7 +15,7 @@ mod worker;
 
 use std::{sync::Arc, thread};
 
-use shared::Crew;
+use shared::Shared;
 use worker::Worker;
 
 use super::{Finished, stop::Stop};
@@ -48,27 +48,27 @@ fn run_on<R: ParallelTaskRunner, Q: Queue<R::Task>>(
     setup: Setup,
     stop: &Arc<Stop>,
 ) -> Finished {
-    let crew = Crew::<R, Q>::new(runner, setup.workers, setup.order, Arc::clone(stop));
+    let shared = Shared::<R, Q>::new(runner, setup.workers, setup.order, Arc::clone(stop));
     let begin = thread::scope(|scope| {
-        let mut caller = Worker::sit_down(&crew, scope, 0);
+        let mut caller = Worker::sit_down(&shared, scope, 0);
         let begin = caller.begin();
         caller.work();
         begin
     });
-    sum_up(&crew, begin)
+    collect(&shared, begin)
 }
 
 /// Closes the books. Whether the ledger balances is judged by the run.
-fn sum_up<R: ParallelTaskRunner, Q: Queue<R::Task>>(
-    crew: &Crew<'_, R, Q>,
+fn collect<R: ParallelTaskRunner, Q: Queue<R::Task>>(
+    shared: &Shared<'_, R, Q>,
     begin: Result<(), Cause>,
 ) -> Finished {
-    let totals = crew.totals();
-    let outcomes = crew.take_outcomes();
-    let started = outcomes.len();
-    let left = outcomes.iter().map(|outcome| outcome.left).sum();
-    let rows = outcomes.into_iter().flat_map(|outcome| outcome.tally.into_rows()).collect();
-    let failures = crew.failures.finish();
-    let (dict, broken) = crew.dict.finish();
+    let totals = shared.totals();
+    let results = shared.take_results();
+    let started = results.len();
+    let left = results.iter().map(|result| result.left).sum();
+    let rows = results.into_iter().flat_map(|result| result.meter.into_rows()).collect();
+    let failures = shared.failures.finish();
+    let (dict, broken) = shared.dict.finish();
     Finished { begin, totals, left, rows, failures, dict, broken, started }
 }

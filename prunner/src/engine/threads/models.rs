@@ -191,7 +191,7 @@ fn no_wake_up_is_lost() {
         if sleepers.wanted()
             && let Some(sleeper) = sleepers.take_sleeper()
         {
-            sleepers.rouse(sleeper);
+            sleepers.unpark(sleeper);
         }
         worker.join().expect("the worker does not panic");
         assert!(!sleepers.wanted(), "the word counts nobody as asleep");
@@ -233,7 +233,7 @@ impl Field {
 
     fn wake_one(&self) {
         if let Some(sleeper) = self.sleepers.take_sleeper()
-            && !self.sleepers.rouse(sleeper)
+            && !self.sleepers.unpark(sleeper)
         {
             self.started.fetch_add(1, Ordering::Relaxed);
         }
@@ -344,7 +344,7 @@ fn a_searcher_that_falls_asleep_sees_the_stop() {
         let field = Field::new(2);
         let searcher = spawn_searcher(&field);
         field.stop.drain();
-        field.sleepers.rouse_all();
+        field.sleepers.unpark_all();
         assert!(!searcher.join().expect("the searcher does not panic"));
     });
 }
@@ -377,7 +377,7 @@ fn the_end_wakes_all() {
                 sleepers.sleep(worker);
             })
         });
-        sleepers.rouse_all();
+        sleepers.unpark_all();
         for sleeper in sleeping {
             sleeper.join().expect("a sleeper does not panic");
         }

@@ -20,12 +20,12 @@ pub(crate) struct Sleepers {
     word: CachePadded<AtomicU64>,
     /// The sleeping workers; the word's high half is its length, both change under the lock.
     list: Mutex<Vec<usize>>,
-    beds: Box<[Bed]>,
+    parkers: Box<[Parker]>,
 }
 
 /// Where one worker sleeps.
 #[derive(Debug)]
-struct Bed {
+struct Parker {
     /// Down exactly while the worker is in the list: changed only under its lock, so that a caller
     /// that comes late cannot wake the worker from its *next* sleep (H9).
     called: AtomicBool,
@@ -46,12 +46,12 @@ impl Sleepers {
     /// Worker 0 runs; the others have never been started. The lowest number is woken first.
     pub(crate) fn new(workers: usize) -> Self {
         let unstarted: Vec<usize> = (1..workers).rev().collect();
-        let beds =
-            (0..workers).map(|_| Bed { called: AtomicBool::new(false), sleeper: Mutex::new(None) });
+        let parkers = (0..workers)
+            .map(|_| Parker { called: AtomicBool::new(false), sleeper: Mutex::new(None) });
         Self {
             word: CachePadded::new(AtomicU64::new(unstarted.len() as u64 * SLEEPER)),
             list: Mutex::new(unstarted),
-            beds: beds.collect(),
+            parkers: parkers.collect(),
         }
     }
 
@@ -65,7 +65,7 @@ impl Sleepers {
     }
 
     /// Picks a sleeper, who counts as searching from now on, so that nobody else is woken for the
-    /// same tasks. Gives its number to be [roused](Sleepers::rouse) or started.
+    /// same tasks. Gives its number to be [unparked](Sleepers::unpark) or started.
     #[cold]
     pub(crate) fn take_sleeper(&self) -> Option<usize> {
         let mut list = self.list.lock();
@@ -73,20 +73,20 @@ impl Sleepers {
             return None;
         }
         let worker = list.pop()?;
-        self.beds[worker].called.store(true, Ordering::Release);
+        self.parkers[worker].called.store(true, Ordering::Release);
         self.word.fetch_add(SEARCHER.wrapping_sub(SLEEPER), Ordering::SeqCst);
         Some(worker)
     }
 
     /// Unparks `worker`, which has been taken from the list; false if it has never been started.
-    pub(crate) fn rouse(&self, worker: usize) -> bool {
-        let sleeper = self.beds[worker].sleeper.lock().clone();
+    pub(crate) fn unpark(&self, worker: usize) -> bool {
+        let sleeper = self.parkers[worker].sleeper.lock().clone();
         sleeper.map(|thread| thread.unpark()).is_some()
     }
 
     /// Says that `worker` runs on the calling thread from now on.
     pub(crate) fn moved_in(&self, worker: usize) {
-        *self.beds[worker].sleeper.lock() = Some(thread::current());
+        *self.parkers[worker].sleeper.lock() = Some(thread::current());
     }
 
     /// Takes back a sleeper that could not be started, and all others that were never started.
@@ -94,7 +94,7 @@ impl Sleepers {
     pub(crate) fn give_up_starting(&self) -> usize {
         let mut list = self.list.lock();
         let before = list.len();
-        list.retain(|&worker| self.beds[worker].sleeper.lock().is_some());
+        list.retain(|&worker| self.parkers[worker].sleeper.lock().is_some());
         let lost = before - list.len();
         self.word.fetch_sub(lost as u64 * SLEEPER + SEARCHER, Ordering::SeqCst);
         lost + 1
@@ -118,7 +118,7 @@ impl Sleepers {
     pub(crate) fn register(&self, worker: usize, stay: impl FnOnce() -> bool) -> Recheck {
         {
             let mut list = self.list.lock();
-            self.beds[worker].called.store(false, Ordering::Relaxed);
+            self.parkers[worker].called.store(false, Ordering::Relaxed);
             list.push(worker);
             self.word.fetch_add(SLEEPER.wrapping_sub(SEARCHER), Ordering::SeqCst);
         }
@@ -130,7 +130,7 @@ impl Sleepers {
         // searcher already.
         if let Some(place) = list.iter().position(|&sleeper| sleeper == worker) {
             list.remove(place);
-            self.beds[worker].called.store(true, Ordering::Relaxed);
+            self.parkers[worker].called.store(true, Ordering::Relaxed);
             self.word.fetch_add(SEARCHER.wrapping_sub(SLEEPER), Ordering::SeqCst);
         }
         Recheck::Stay
@@ -138,25 +138,25 @@ impl Sleepers {
 
     /// Sleeps until somebody has taken `worker` from the list, which made it a searcher.
     pub(crate) fn sleep(&self, worker: usize) {
-        while !self.beds[worker].called.load(Ordering::Acquire) {
+        while !self.parkers[worker].called.load(Ordering::Acquire) {
             thread::park();
         }
     }
 
     /// Wakes everybody: the run is over, or stopped. Workers that were never started stay so.
-    pub(crate) fn rouse_all(&self) {
+    pub(crate) fn unpark_all(&self) {
         let sleepers = {
             let mut list = self.list.lock();
             let count = list.len() as u64;
             self.word
                 .fetch_add((SEARCHER.wrapping_sub(SLEEPER)).wrapping_mul(count), Ordering::SeqCst);
             for &worker in &*list {
-                self.beds[worker].called.store(true, Ordering::Release);
+                self.parkers[worker].called.store(true, Ordering::Release);
             }
             std::mem::take(&mut *list)
         };
         for worker in sleepers {
-            self.rouse(worker);
+            self.unpark(worker);
         }
     }
 }

@@ -104,7 +104,7 @@ fn park<G: Ground>(ground: &G) -> bool {
 
 fn end(ground: &impl Ground) {
     ground.stop().done();
-    ground.sleepers().rouse_all();
+    ground.sleepers().unpark_all();
 }
 
 /// Lets the other side of a wait go on; returns `looks`.

@@ -9,13 +9,13 @@ use crate::{
     dict::{Attempts, Merges, SharedDict},
     engine::{Totals, stop::Stop},
     failure::{Failure, FailureLog},
-    handler::{ParallelTaskRunner, meter::Tally},
+    handler::{ParallelTaskRunner, meter::Meter},
     queue::{Order, Queue, Stealer as _},
     sync::{AtomicU64, Mutex, Ordering},
 };
 
 /// What one run consists of, seen by all its workers.
-pub(crate) struct Crew<'r, R: ParallelTaskRunner, Q: Queue<R::Task>> {
+pub(crate) struct Shared<'r, R: ParallelTaskRunner, Q: Queue<R::Task>> {
     pub(super) runner: &'r R,
     pub(super) dict: SharedDict,
     pub(super) stop: Arc<Stop>,
@@ -25,12 +25,12 @@ pub(crate) struct Crew<'r, R: ParallelTaskRunner, Q: Queue<R::Task>> {
     pub(super) failures: Failures,
     /// What the others see of each worker, from its start on: a run of few tasks with many workers pays
     /// for those that it needs.
-    desks: Box<[OnceLock<Desk<Q::Stealer>>]>,
-    outcomes: Mutex<Vec<Outcome>>,
+    remotes: Box<[OnceLock<Remote<Q::Stealer>>]>,
+    results: Mutex<Vec<WorkerResult>>,
 }
 
 /// What the others see of a worker that has started.
-pub(super) struct Desk<S> {
+pub(super) struct Remote<S> {
     pub(super) stealer: S,
     pub(super) counts: CachePadded<Counts>,
     pub(super) attempts: Attempts,
@@ -62,8 +62,8 @@ fn add(count: &AtomicU64, more: u64) {
 }
 
 /// What a worker leaves behind.
-pub(super) struct Outcome {
-    pub(super) tally: Tally,
+pub(super) struct WorkerResult {
+    pub(super) meter: Meter,
     /// How many tasks were in its queue when it stopped.
     pub(super) left: u64,
 }
@@ -94,7 +94,7 @@ impl Failures {
     }
 }
 
-impl<'r, R: ParallelTaskRunner, Q: Queue<R::Task>> Crew<'r, R, Q> {
+impl<'r, R: ParallelTaskRunner, Q: Queue<R::Task>> Shared<'r, R, Q> {
     pub(super) fn new(runner: &'r R, workers: usize, order: Order, stop: Arc<Stop>) -> Self {
         Self {
             runner,
@@ -104,27 +104,27 @@ impl<'r, R: ParallelTaskRunner, Q: Queue<R::Task>> Crew<'r, R, Q> {
             sleepers: Sleepers::new(workers),
             order,
             failures: Failures::default(),
-            desks: (0..workers).map(|_| OnceLock::new()).collect(),
-            outcomes: Mutex::new(Vec::new()),
+            remotes: (0..workers).map(|_| OnceLock::new()).collect(),
+            results: Mutex::new(Vec::new()),
         }
     }
 
     pub(super) fn workers(&self) -> usize {
-        self.desks.len()
+        self.remotes.len()
     }
 
-    /// Gives `worker`, which starts, what is its own, and shows its desk to the others.
-    pub(super) fn set_up(&self, worker: usize) -> (Q, Merges, &Desk<Q::Stealer>) {
+    /// Gives `worker`, which starts, what is its own, and shows its remote to the others.
+    pub(super) fn set_up(&self, worker: usize) -> (Q, Merges, &Remote<Q::Stealer>) {
         let (queue, stealer) = Q::new(self.order);
         let attempts = Attempts::default();
         let merges = self.dict.join(&attempts, Q::BARRIER);
-        let desk = Desk { stealer, counts: CachePadded::default(), attempts };
-        (queue, merges, self.desks[worker].get_or_init(|| desk))
+        let remote = Remote { stealer, counts: CachePadded::default(), attempts };
+        (queue, merges, self.remotes[worker].get_or_init(|| remote))
     }
 
     /// The queue of `worker`, if it has started.
     pub(super) fn stealer(&self, worker: usize) -> Option<&Q::Stealer> {
-        self.desks[worker].get().map(|desk| &desk.stealer)
+        self.remotes[worker].get().map(|remote| &remote.stealer)
     }
 
     /// Whether `worker` has a task to give away.
@@ -137,12 +137,12 @@ impl<'r, R: ParallelTaskRunner, Q: Queue<R::Task>> Crew<'r, R, Q> {
         (0..self.workers()).any(|worker| self.shows_work(worker))
     }
 
-    pub(super) fn hand_in(&self, outcome: Outcome) {
-        self.outcomes.lock().push(outcome);
+    pub(super) fn report_result(&self, result: WorkerResult) {
+        self.results.lock().push(result);
     }
 
-    pub(super) fn take_outcomes(&self) -> Vec<Outcome> {
-        std::mem::take(&mut self.outcomes.lock())
+    pub(super) fn take_results(&self) -> Vec<WorkerResult> {
+        std::mem::take(&mut self.results.lock())
     }
 
     /// Whether somebody other than `worker` has a task to give away.
@@ -163,13 +163,13 @@ impl<'r, R: ParallelTaskRunner, Q: Queue<R::Task>> Crew<'r, R, Q> {
     /// ends, so the sums can never say that more ended than was posted (hazard H10). While workers
     /// run the numbers are a little behind; at the end they are exact.
     pub(super) fn totals(&self) -> Totals {
-        let sum = |count: fn(&Desk<Q::Stealer>) -> u64| -> u64 {
-            self.desks.iter().filter_map(OnceLock::get).map(count).sum()
+        let sum = |count: fn(&Remote<Q::Stealer>) -> u64| -> u64 {
+            self.remotes.iter().filter_map(OnceLock::get).map(count).sum()
         };
         // A task ends before it counts as dead, so there are never more dead than ended.
-        let dead = sum(|desk| desk.counts.dead.load(Ordering::Acquire));
-        let ended = sum(|desk| desk.attempts.ended());
-        let posted = sum(|desk| desk.counts.posted.load(Ordering::Acquire));
+        let dead = sum(|remote| remote.counts.dead.load(Ordering::Acquire));
+        let ended = sum(|remote| remote.attempts.ended());
+        let posted = sum(|remote| remote.counts.posted.load(Ordering::Acquire));
         Totals { finished: ended.saturating_sub(dead), dead, posted }
     }
 }

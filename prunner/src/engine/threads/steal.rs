@@ -13,23 +13,23 @@ impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Ground for Worker<'_, '_, R, Q> {
     }
 
     fn stop(&self) -> &Stop {
-        &self.post_office.crew.stop
+        &self.post_office.shared.stop
     }
 
     fn epochs(&self) -> &Epochs {
-        &self.post_office.crew.epochs
+        &self.post_office.shared.epochs
     }
 
     fn sleepers(&self) -> &Sleepers {
-        &self.post_office.crew.sleepers
+        &self.post_office.shared.sleepers
     }
 
     fn anybody_shows_work(&self) -> bool {
-        self.post_office.crew.anybody_shows_work()
+        self.post_office.shared.anybody_shows_work()
     }
 
     fn others_show_work(&self) -> bool {
-        self.post_office.crew.others_show_work(self.post_office.me)
+        self.post_office.shared.others_show_work(self.post_office.me)
     }
 
     fn wake_one(&mut self) {
@@ -38,28 +38,28 @@ impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Ground for Worker<'_, '_, R, Q> {
 
     /// Takes the oldest half of another's tasks.
     fn steal(&mut self) -> bool {
-        let (crew, me) = (self.post_office.crew, self.post_office.me);
+        let (shared, me) = (self.post_office.shared, self.post_office.me);
         self.throttle.turn = self.throttle.turn.wrapping_add(1);
         let throttle = &self.throttle;
-        let mut victims = crew
+        let mut victims = shared
             .victims(me, throttle.turn)
-            .filter(|&victim| crew.shows_work(victim) && throttle.allows(victim))
+            .filter(|&victim| shared.shows_work(victim) && throttle.allows(victim))
             .peekable();
         if victims.peek().is_none() {
             return false;
         }
-        crew.epochs.set_busy(me);
+        shared.epochs.set_busy(me);
         let (queue, posts) = (&mut self.post_office.queue, &mut self.effects.posts);
         let hand = &mut self.hand;
         let robbed = victims.find(|&victim| {
-            if let Some(stealer) = crew.stealer(victim) {
+            if let Some(stealer) = shared.stealer(victim) {
                 queue.steal_from(stealer, posts, hand);
             }
             hand.is_some()
         });
         match robbed {
             Some(victim) => self.throttle.last = Some((victim, Instant::now())),
-            None => crew.epochs.set_idle(me),
+            None => shared.epochs.set_idle(me),
         }
         robbed.is_some()
     }

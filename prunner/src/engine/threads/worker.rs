@@ -9,12 +9,12 @@ use std::{
 
 use super::{
     search::search,
-    shared::{Crew, Desk, Outcome},
+    shared::{Remote, Shared, WorkerResult},
     steal_throttle::StealThrottle,
 };
 use crate::{
     failure::{Cause, Failure, PanicWatch, drop_quietly, unless_it_panics},
-    handler::{Context, Effects, ParallelTaskRunner, Publish, meter::Tally},
+    handler::{Context, Effects, ParallelTaskRunner, Publish, meter::Meter},
     queue::{Posts, Queue, Stealer as _},
     stats::Stopwatch,
     sync::BarrierPair as _,
@@ -24,7 +24,7 @@ use crate::{
 pub(super) struct Worker<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> {
     pub(super) post_office: PostOffice<'scope, 'env, R, Q>,
     pub(super) effects: Effects<R::Task>,
-    tally: Tally,
+    meter: Meter,
     pub(super) throttle: StealThrottle,
     /// The task that runs, or is about to. It stays here while it runs, so that a panic, which leaves
     /// the handler's frames, does not take it along.
@@ -34,63 +34,63 @@ pub(super) struct Worker<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>>
     /// Whether the destructor of a finished task has panicked.
     dropped: bool,
     _watch: PanicWatch,
-    _mayday: Mayday<'env, R, Q>,
+    _stop_on_panic: StopOnPanic<'env, R, Q>,
 }
 
 /// Stops the run if the engine itself panics, so that nobody waits for this worker for ever; the
 /// panic then leaves `start`.
-struct Mayday<'env, R: ParallelTaskRunner, Q: Queue<R::Task>>(&'env Crew<'env, R, Q>);
+struct StopOnPanic<'env, R: ParallelTaskRunner, Q: Queue<R::Task>>(&'env Shared<'env, R, Q>);
 
-impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Drop for Mayday<'_, R, Q> {
+impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Drop for StopOnPanic<'_, R, Q> {
     fn drop(&mut self) {
         if thread::panicking() {
             self.0.stop.drain();
-            self.0.sleepers.rouse_all();
+            self.0.sleepers.unpark_all();
         }
     }
 }
 
 /// Where a worker's tasks go: its queue, and the others that may have to be woken for them.
 pub(super) struct PostOffice<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> {
-    pub(super) crew: &'env Crew<'env, R, Q>,
+    pub(super) shared: &'env Shared<'env, R, Q>,
     pub(super) scope: &'scope Scope<'scope, 'env>,
     pub(super) me: usize,
     pub(super) queue: Q,
-    desk: &'env Desk<Q::Stealer>,
+    remote: &'env Remote<Q::Stealer>,
 }
 
 impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env, R, Q> {
     /// Takes the seat of worker `me` on this thread.
     pub(super) fn sit_down(
-        crew: &'env Crew<'env, R, Q>,
+        shared: &'env Shared<'env, R, Q>,
         scope: &'scope Scope<'scope, 'env>,
         me: usize,
     ) -> Self {
         log::debug!("worker {me} starts");
-        crew.sleepers.moved_in(me);
-        let (queue, merges, desk) = crew.set_up(me);
+        shared.sleepers.moved_in(me);
+        let (queue, merges, remote) = shared.set_up(me);
         Self {
-            post_office: PostOffice { crew, scope, me, queue, desk },
-            effects: Effects::new(me, crew.dict.of_this_thread(), Posts::new(), merges),
-            tally: Tally::new(),
+            post_office: PostOffice { shared, scope, me, queue, remote },
+            effects: Effects::new(me, shared.dict.of_this_thread(), Posts::new(), merges),
+            meter: Meter::new(),
             throttle: StealThrottle::new(me),
             hand: None,
             started: None,
             dropped: false,
             _watch: PanicWatch::begin(),
-            _mayday: Mayday(crew),
+            _stop_on_panic: StopOnPanic(shared),
         }
     }
 
     /// Runs `begin`, whose posts may start at once.
     pub(super) fn begin(&mut self) -> Result<(), Cause> {
-        let crew = self.post_office.crew;
+        let shared = self.post_office.shared;
         self.effects.eager = true;
         let mut cx = Context { effects: &mut self.effects, publish: &mut self.post_office };
-        let result = Cause::of(|| crew.runner.begin(&mut cx));
+        let result = Cause::of(|| shared.runner.begin(&mut cx));
         self.effects.eager = false;
         // What it has merged may not go together with what it has flushed.
-        let result = result.and_then(|()| self.effects.settle());
+        let result = result.and_then(|()| self.effects.commit_pending());
         match result {
             Ok(()) => {
                 self.post_office.commit_posts(&mut self.effects.posts, &mut self.hand);
@@ -98,7 +98,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
             }
             Err(cause) => {
                 self.effects.discard();
-                crew.stop.drain();
+                shared.stop.drain();
                 Err(cause)
             }
         }
@@ -116,7 +116,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
     }
 
     fn work_until_panic(&mut self) {
-        let stop = &*self.post_office.crew.stop;
+        let stop = &*self.post_office.shared.stop;
         loop {
             if self.hand.is_none() {
                 self.post_office.queue.pop(&mut self.effects.posts, &mut self.hand);
@@ -128,11 +128,11 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
             if !stop.is_going() {
                 return;
             }
-            let measure = self.tally.start(task);
+            let measure = self.meter.start(task);
             if measure {
                 self.started = Some(Stopwatch::start());
             }
-            let runner = self.post_office.crew.runner;
+            let runner = self.post_office.shared.runner;
             let publish = &mut self.post_office;
             let result = runner.run(task, &mut Context { effects: &mut self.effects, publish });
             if measure {
@@ -149,7 +149,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
     #[inline(never)]
     fn measured(&mut self) {
         if let (Some(started), Some(task)) = (self.started.take(), &self.hand) {
-            self.tally.measured(task, started.elapsed());
+            self.meter.measured(task, started.elapsed());
         }
     }
 
@@ -175,7 +175,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
         if self.hand.is_some() {
             self.die(Cause::panic(payload));
         } else if mem::take(&mut self.dropped) {
-            let label = self.tally.last_died();
+            let label = self.meter.last_died();
             self.effects.discard();
             self.bury(Failure::new(label, None, Cause::panic(payload), self.post_office.me));
         } else {
@@ -191,7 +191,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
         // which may panic, too.
         unless_it_panics(|| self.measured());
         let Some(task) = self.hand.take() else { return };
-        unless_it_panics(|| self.tally.died(&task));
+        unless_it_panics(|| self.meter.died(&task));
         self.effects.discard();
         self.bury(Failure::of(&task, cause, self.post_office.me));
         drop_quietly(task);
@@ -199,21 +199,21 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
 
     /// Counts a dead task.
     fn bury(&mut self, failure: Failure) {
-        let PostOffice { crew, desk, .. } = &self.post_office;
-        crew.failures.add(failure);
+        let PostOffice { shared, remote, .. } = &self.post_office;
+        shared.failures.add(failure);
         // The merges of finished tasks that cannot be joined: no answer of this run would be right.
-        if self.effects.merges.is_broken() || crew.dict.is_broken() {
-            crew.stop.drain();
+        if self.effects.merges.is_broken() || shared.dict.is_broken() {
+            shared.stop.drain();
         }
         self.effects.merges.end_attempt();
-        desk.counts.count_dead();
+        remote.counts.count_dead();
     }
 
     /// Hands in what is left when the run is over.
     fn leave(mut self) {
-        let crew = self.post_office.crew;
+        let shared = self.post_office.shared;
         // After an interrupt others may be parked: nobody will post for them any more.
-        crew.sleepers.rouse_all();
+        shared.sleepers.unpark_all();
         let mut left = 0;
         loop {
             if self.hand.is_none() {
@@ -225,7 +225,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
             drop_quietly(task);
         }
         log::debug!("worker {} stops", self.post_office.me);
-        crew.hand_in(Outcome { tally: self.tally, left });
+        shared.report_result(WorkerResult { meter: self.meter, left });
     }
 
     /// Looks for a task elsewhere; the hand stays empty when the run is over.
@@ -234,9 +234,9 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
     #[cold]
     #[inline(never)]
     pub(super) fn search(&mut self) {
-        let crew = self.post_office.crew;
-        crew.epochs.set_idle(self.post_office.me);
-        crew.sleepers.begin_search();
+        let shared = self.post_office.shared;
+        shared.epochs.set_idle(self.post_office.me);
+        shared.sleepers.begin_search();
         search(self);
     }
 }
@@ -261,14 +261,14 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> PostOffice<'scope, 
             effects.merges.end_attempt();
             return self.queue.pop(&mut effects.posts, hand);
         }
-        self.desk.counts.count_posted(effects.posts.len());
+        self.remote.counts.count_posted(effects.posts.len());
         effects.merges.end_attempt();
         self.publish_and_take(&mut effects.posts, hand);
     }
 
     /// Publishes posts that nobody has counted yet, and takes the next task.
     fn commit_posts(&mut self, posts: &mut Posts<R::Task>, hand: &mut Option<R::Task>) {
-        self.desk.counts.count_posted(posts.len());
+        self.remote.counts.count_posted(posts.len());
         self.publish_and_take(posts, hand);
     }
 
@@ -287,7 +287,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> PostOffice<'scope, 
     fn wake_for_posts(&mut self) {
         // Pairs with the heavy barrier of a worker that goes to sleep (H7).
         Q::BARRIER.light();
-        if self.crew.sleepers.wanted() && self.desk.stealer.shows_work() {
+        if self.shared.sleepers.wanted() && self.remote.stealer.shows_work() {
             self.wake_one();
         }
     }
@@ -296,9 +296,9 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> PostOffice<'scope, 
     #[cold]
     #[inline(never)]
     pub(super) fn wake_one(&mut self) {
-        while let Some(worker) = self.crew.sleepers.take_sleeper() {
+        while let Some(worker) = self.shared.sleepers.take_sleeper() {
             self.queue.expect_thief();
-            if self.crew.sleepers.rouse(worker) || self.start(worker) {
+            if self.shared.sleepers.unpark(worker) || self.start(worker) {
                 return;
             }
         }
@@ -307,16 +307,16 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> PostOffice<'scope, 
     /// Starts `worker` on a thread of its own. If there is none to be had, the run goes on with the
     /// workers that it has.
     fn start(&self, worker: usize) -> bool {
-        let (crew, scope) = (self.crew, self.scope);
+        let (shared, scope) = (self.shared, self.scope);
         let started = Builder::new()
             .name(format!("prunner-{worker}"))
-            .spawn_scoped(scope, move || Worker::sit_down(crew, scope, worker).search_first());
+            .spawn_scoped(scope, move || Worker::sit_down(shared, scope, worker).search_first());
         if let Err(error) = &started {
-            let lost = crew.sleepers.give_up_starting();
+            let lost = shared.sleepers.give_up_starting();
             log::warn!(
                 "cannot start a thread for worker {worker}: {error}; going on with {} of {} workers",
-                crew.workers() - lost,
-                crew.workers()
+                shared.workers() - lost,
+                shared.workers()
             );
         }
         started.is_ok()
@@ -326,7 +326,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> PostOffice<'scope, 
 impl<R: ParallelTaskRunner, Q: Queue<R::Task>> Publish<R::Task> for PostOffice<'_, '_, R, Q> {
     fn publish(&mut self, posts: &mut Posts<R::Task>) {
         if posts.len() > 0 {
-            self.desk.counts.count_posted(posts.len());
+            self.remote.counts.count_posted(posts.len());
             self.queue.publish(posts);
             self.wake_for_posts();
         }

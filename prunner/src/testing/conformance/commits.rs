@@ -9,14 +9,14 @@ use crate::broker::{DeadLetter, KEPT_DEAD_LETTERS};
 ///
 /// When the broker breaks this rule.
 pub fn commits_are_whole(make: Make<'_>) {
-    let run = Run::new(make, [blob(&[b"a"])]);
+    let run = Run::new(make, [batch(&[b"a"])]);
     let lease = run.take();
     let before = Outcome { left: 1, ..Outcome::default() };
     assert_eq!(run.outcome(), before, "what is not committed has not happened");
     assert_eq!(run.commit(&rich(lease.token)), Step::Empty(0), "what is queued holds the end open");
     assert_eq!(run.outcome(), rich_outcome(), "a commit counts and writes all that it says");
     let posted = run.take();
-    assert_eq!(posted.blob, blob(&[b"x", b"y"]), "what a commit posts can be leased");
+    assert_eq!(posted.batch, batch(&[b"x", b"y"]), "what a commit posts can be leased");
     assert_eq!(
         run.read(posted.token, "k", 0),
         Read::Entry(entry("k", 1, value("v"))),
@@ -31,7 +31,7 @@ pub fn commits_are_whole(make: Make<'_>) {
 ///
 /// When the broker breaks this rule.
 pub fn commits_count_once(make: Make<'_>) {
-    let run = Run::new(make, [blob(&[b"a"])]);
+    let run = Run::new(make, [batch(&[b"a"])]);
     let commit = rich(run.take().token);
     let want = [Token::random()];
     let Step::Leased(leases, 0) = run.step(Some(&commit), &want) else {
@@ -67,7 +67,7 @@ pub fn answered_commits_stay(make: Make<'_>) {
     };
     let all_expired: fn(&Run, Token) = |run, _| run.expire();
     for dies in [died_itself, another_died, all_expired] {
-        let run = Run::new(make, [blob(&[b"a"]), blob(&[b"b"])]);
+        let run = Run::new(make, [batch(&[b"a"]), batch(&[b"b"])]);
         let commit = rich(run.take().token);
         assert!(matches!(run.commit(&commit), Step::Empty(_)), "what is queued holds the end open");
         dies(&run, commit.token);
@@ -89,12 +89,12 @@ pub fn answered_commits_stay(make: Make<'_>) {
 ///
 /// When the broker breaks this rule.
 pub fn kept_leases_go_on(make: Make<'_>) {
-    let run = Run::new(make, [blob(&[b"a", b"b"])]);
+    let run = Run::new(make, [batch(&[b"a", b"b"])]);
     let first = run.take();
     run.age();
     run.age();
-    let kept = Lease { token: Token::random(), blob: blob(&[b"b"]) };
-    let commit = Commit { keep: Some(kept.clone()), ..rich(first.token) };
+    let kept = Lease { token: Token::random(), batch: batch(&[b"b"]) };
+    let commit = Commit { successor: Some(kept.clone()), ..rich(first.token) };
     let mut posts = commit.posts.clone();
     assert_eq!(run.step(None, &[kept.token]), Step::Empty(1), "who asks in vain waits");
     assert_eq!(run.commit(&commit), Step::Empty(0), "a kept lease holds the end open");
@@ -102,18 +102,20 @@ pub fn kept_leases_go_on(make: Make<'_>) {
     let expected = Outcome { left: 3, ..rich_outcome() };
     assert_eq!(run.outcome(), expected, "a commit that keeps its lease counts once");
     assert_eq!(run.renew(&[first.token, kept.token]), [first.token], "the old token is gone");
-    let second =
-        Commit { keep: Some(Lease { token: Token::random(), ..kept }), ..Commit::new(kept.token) };
+    let second = Commit {
+        successor: Some(Lease { token: Token::random(), ..kept }),
+        ..Commit::new(kept.token)
+    };
     assert_eq!(run.commit(&second), Step::Empty(0), "a kept lease can be committed and kept again");
     run.age();
     run.age();
-    let last = second.keep.expect("it was kept").token;
+    let last = second.successor.expect("it was kept").token;
     assert_eq!(run.renew(&[last]), [], "a kept lease lasts as long as a new one");
     run.expire();
-    let back = Blob { attempt: 1, interruptions: 1, ..blob(&[b"b"]) };
+    let back = Batch { attempt: 1, interruptions: 1, ..batch(&[b"b"]) };
     posts.push(back);
-    let mut queued = vec![run.take().blob, run.take().blob];
-    queued.sort_by_key(|blob| blob.attempt);
+    let mut queued = vec![run.take().batch, run.take().batch];
+    queued.sort_by_key(|batch| batch.attempt);
     assert_eq!(queued, posts, "what comes back of a kept lease is what was kept");
 }
 
@@ -124,11 +126,11 @@ pub fn kept_leases_go_on(make: Make<'_>) {
 ///
 /// When the broker breaks this rule.
 pub fn keeping_needs_a_new_token(make: Make<'_>) {
-    let run = Run::new(make, [blob(&[b"a"]), blob(&[b"b"])]);
+    let run = Run::new(make, [batch(&[b"a"]), batch(&[b"b"])]);
     let [mine, other] = [run.take(), run.take()];
     for token in [mine.token, other.token] {
-        let keep = Some(Lease { token, blob: blob(&[b"c"]) });
-        let commit = Commit { keep, ..rich(mine.token) };
+        let keep = Some(Lease { token, batch: batch(&[b"c"]) });
+        let commit = Commit { successor: keep, ..rich(mine.token) };
         let step = run.broker.step(Some(&commit), &[]);
         assert!(step.is_err(), "a lease does not go on under a token that is in use");
     }
@@ -143,7 +145,7 @@ pub fn keeping_needs_a_new_token(make: Make<'_>) {
 ///
 /// When the broker breaks this rule.
 pub fn conflicts_change_nothing(make: Make<'_>) {
-    let run = Run::new(make, [blob(&[b"a"]), blob(&[b"b"])]);
+    let run = Run::new(make, [batch(&[b"a"]), batch(&[b"b"])]);
     let [first, second] = [run.take(), run.take()];
     run.commit(&Commit { posts: Vec::new(), ..rich(first.token) });
     let before = run.outcome();
@@ -153,8 +155,8 @@ pub fn conflicts_change_nothing(make: Make<'_>) {
         write("never", 3, None),
         write("also fresh", 0, value("w")),
     ];
-    let kept = Lease { token: Token::random(), blob: blob(&[b"b"]) };
-    let mut commit = Commit { writes, keep: Some(kept.clone()), ..rich(second.token) };
+    let kept = Lease { token: Token::random(), batch: batch(&[b"b"]) };
+    let mut commit = Commit { writes, successor: Some(kept.clone()), ..rich(second.token) };
     let entries = vec![entry("k", 1, value("v")), entry("never", 0, None)];
     assert_eq!(
         run.step(Some(&commit), &[Token::random()]),
@@ -181,14 +183,14 @@ pub fn conflicts_change_nothing(make: Make<'_>) {
 ///
 /// When the broker breaks this rule.
 pub fn versions_only_grow(make: Make<'_>) {
-    let run = Run::new(make, [blob(&[b"a"])]);
+    let run = Run::new(make, [batch(&[b"a"])]);
     let mut token = run.take().token;
     let mut values = [value("v"), None, None, value("v"), value("w"), None].into_iter().enumerate();
     for (version, value) in &mut values {
-        let keep = Lease { token: Token::random(), blob: blob(&[b"a"]) };
+        let keep = Lease { token: Token::random(), batch: batch(&[b"a"]) };
         let next = keep.token;
         let writes = vec![write("k", version as u64, value.clone())];
-        let commit = Commit { writes, keep: Some(keep), ..Commit::new(token) };
+        let commit = Commit { writes, successor: Some(keep), ..Commit::new(token) };
         assert_eq!(run.commit(&commit), Step::Empty(0), "each write is one version");
         token = next;
         let now = entry("k", version as u64 + 1, value);
@@ -211,7 +213,7 @@ pub fn versions_only_grow(make: Make<'_>) {
 ///
 /// When the broker breaks this rule.
 pub fn reads_know_versions(make: Make<'_>) {
-    let run = Run::new(make, [blob(&[b"a"]), blob(&[b"b"])]);
+    let run = Run::new(make, [batch(&[b"a"]), batch(&[b"b"])]);
     let [first, second] = [run.take(), run.take()];
     let never = Read::Entry(entry("k", 0, None));
     assert_eq!(run.read(second.token, "k", 0), never, "an entry that never was has version 0");
@@ -238,7 +240,7 @@ pub fn labels_add_up(make: Make<'_>) {
         times: Timing { tasks, nanos, samples: samples.to_vec() },
         ..count(label, tasks, 1)
     };
-    let run = Run::new(make, [blob(&[b"a"]), blob(&[b"b"]), blob(&[b"c"])]);
+    let run = Run::new(make, [batch(&[b"a"]), batch(&[b"b"]), batch(&[b"c"])]);
     for (posted, labels) in [
         (1, vec![timed("b", 2, 10, &[(7, 1), (3, 1)]), timed("a", 1, 5, &[(5, 1)])]),
         (2, vec![timed("b", 3, 20, &[(9, 2), (3, 2)]), timed("b", 1, 1, &[])]),
@@ -269,7 +271,7 @@ pub fn few_dead_letters_are_kept(make: Make<'_>) {
             interruptions: 0,
         })
         .collect();
-    let run = Run::new(make, [blob(&[b"a"]), blob(&[b"b"])]);
+    let run = Run::new(make, [batch(&[b"a"]), batch(&[b"b"])]);
     for dead in [&letters[..1], &letters[1..]] {
         let labels = vec![count("a", 0, dead.len() as u64)];
         run.commit(&Commit { labels, dead: dead.to_vec(), ..Commit::new(run.take().token) });

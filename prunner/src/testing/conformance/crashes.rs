@@ -8,27 +8,27 @@ use crate::{
     codec,
 };
 
-/// Takes all blobs that are queued.
+/// Takes all batches that are queued.
 fn take_all(run: &Run) -> Vec<Lease> {
     (0..run.look().queued).map(|_| run.take()).collect()
 }
 
-/// The tasks of a blob that has killed a worker come back as suspects, each by itself.
+/// The tasks of a batch that has killed a worker come back as suspects, each by itself.
 ///
 /// # Panics
 ///
 /// When the broker breaks this rule.
 pub fn crashed_tasks_come_back_one_by_one(make: Make<'_>) {
-    let whole = Blob { attempt: 4, ..with_priority(Priority::High, blob(&[b"a", b"b", b"c"])) };
+    let whole = Batch { attempt: 4, ..with_priority(Priority::High, batch(&[b"a", b"b", b"c"])) };
     let run = Run::new(make, [whole.clone()]);
     let lease = run.take();
     run.release(lease.token, Release::Crashed);
     assert_eq!(run.commit(&rich(lease.token)), Step::Lost, "a released lease is gone");
-    let mut singles: Vec<_> = take_all(&run).into_iter().map(|lease| lease.blob).collect();
+    let mut singles: Vec<_> = take_all(&run).into_iter().map(|lease| lease.batch).collect();
     singles.sort_by_key(tasks);
     let expected: Vec<_> = tasks(&whole)
         .into_iter()
-        .map(|task| Blob { attempt: 5, suspect: true, tasks: Tasks::one(&task), ..whole.clone() })
+        .map(|task| Batch { attempt: 5, suspect: true, tasks: Tasks::one(&task), ..whole.clone() })
         .collect();
     assert_eq!(singles, expected, "tasks that have killed a worker come back one by one");
     assert_eq!(
@@ -38,21 +38,21 @@ pub fn crashed_tasks_come_back_one_by_one(make: Make<'_>) {
     );
 }
 
-/// A blob whose worker was killed for reasons of its own comes back as it was, one more attempt and one
+/// A batch whose worker was killed for reasons of its own comes back as it was, one more attempt and one
 /// more interruption.
 ///
 /// # Panics
 ///
 /// When the broker breaks this rule.
 pub fn interruptions_charge_no_task(make: Make<'_>) {
-    let suspect = Blob { suspect: true, crashes: MOST_CRASHES - 1, ..blob(&[b"a"]) };
-    let several = (blob(&[b"a", b"b"]), MOST_INTERRUPTIONS / 2);
+    let suspect = Batch { suspect: true, crashes: MOST_CRASHES - 1, ..batch(&[b"a"]) };
+    let several = (batch(&[b"a", b"b"]), MOST_INTERRUPTIONS / 2);
     for (whole, most) in [several, (suspect, MOST_INTERRUPTIONS)] {
         let run = Run::new(make, [whole.clone()]);
         for interruptions in 0..most {
             let lease = run.take();
-            let expected = Blob { attempt: interruptions, interruptions, ..whole.clone() };
-            assert_eq!(lease.blob, expected, "an interruption says nothing about its tasks");
+            let expected = Batch { attempt: interruptions, interruptions, ..whole.clone() };
+            assert_eq!(lease.batch, expected, "an interruption says nothing about its tasks");
             run.release(lease.token, Release::Interrupted);
             assert_eq!(run.commit(&rich(lease.token)), Step::Lost, "a released lease is gone");
         }
@@ -62,7 +62,7 @@ pub fn interruptions_charge_no_task(make: Make<'_>) {
     }
 }
 
-/// There is an end to interruptions: half of them are for a blob, and then its tasks come back one by
+/// There is an end to interruptions: half of them are for a batch, and then its tasks come back one by
 /// one; a single task that has used up all is dead. A lease that expires is an interruption.
 ///
 /// # Panics
@@ -70,7 +70,7 @@ pub fn interruptions_charge_no_task(make: Make<'_>) {
 /// When the broker breaks this rule.
 pub fn interruptions_have_an_end(make: Make<'_>) {
     for expires in [false, true] {
-        let run = Run::new(make, [blob(&[b"a", b"b"])]);
+        let run = Run::new(make, [batch(&[b"a", b"b"])]);
         let interrupt = |lease: &Lease| match expires {
             true => run.expire(),
             false => run.release(lease.token, Release::Interrupted),
@@ -78,18 +78,18 @@ pub fn interruptions_have_an_end(make: Make<'_>) {
         let half = MOST_INTERRUPTIONS / 2;
         (0..half).for_each(|_| interrupt(&run.take()));
         let whole = run.take();
-        let expected = Blob { attempt: half, interruptions: half, ..blob(&[b"a", b"b"]) };
-        assert_eq!(whole.blob, expected, "an interrupted blob comes back whole at first");
+        let expected = Batch { attempt: half, interruptions: half, ..batch(&[b"a", b"b"]) };
+        assert_eq!(whole.batch, expected, "an interrupted batch comes back whole at first");
         interrupt(&whole);
         let mut singles = take_all(&run);
-        singles.sort_by_key(|lease| tasks(&lease.blob));
-        let expected = [b"a", b"b"].map(|task| Blob {
+        singles.sort_by_key(|lease| tasks(&lease.batch));
+        let expected = [b"a", b"b"].map(|task| Batch {
             attempt: half + 1,
             interruptions: half + 1,
-            ..blob(&[task])
+            ..batch(&[task])
         });
-        let blobs: Vec<_> = singles.iter().map(|lease| lease.blob.clone()).collect();
-        assert_eq!(blobs, expected, "half of the interruptions are for a blob as a whole");
+        let batches: Vec<_> = singles.iter().map(|lease| lease.batch.clone()).collect();
+        assert_eq!(batches, expected, "half of the interruptions are for a batch as a whole");
         assert_eq!(run.commit(&Commit::new(singles[1].token)), Step::Empty(0));
         let mut unlucky = singles.swap_remove(0);
         for _ in half + 1..MOST_INTERRUPTIONS {
@@ -115,7 +115,7 @@ pub fn interruptions_have_an_end(make: Make<'_>) {
 ///
 /// When the broker breaks this rule.
 pub fn poison_dies_alone(make: Make<'_>) {
-    let run = Run::new(make, [blob(&[b"a", b"poison", b"b"]), blob(&[b"c"])]);
+    let run = Run::new(make, [batch(&[b"a", b"poison", b"b"]), batch(&[b"c"])]);
     let mut kills = 0;
     let mut finished = BTreeMap::new();
     let mut steps = 0;
@@ -123,7 +123,7 @@ pub fn poison_dies_alone(make: Make<'_>) {
         steps += 1;
         assert!(steps < 20, "a task that kills its workers dies");
         let lease = run.take();
-        let tasks = tasks(&lease.blob);
+        let tasks = tasks(&lease.batch);
         if tasks.iter().any(|task| task == b"poison") {
             kills += 1;
             run.release(lease.token, Release::Crashed);
@@ -163,12 +163,12 @@ pub fn poison_dies_alone(make: Make<'_>) {
 ///
 /// When the broker breaks this rule.
 pub fn expiry_is_an_interruption(make: Make<'_>) {
-    let suspect = Blob { suspect: true, crashes: MOST_CRASHES - 1, ..blob(&[b"a"]) };
-    for whole in [blob(&[b"a", b"b"]), suspect] {
+    let suspect = Batch { suspect: true, crashes: MOST_CRASHES - 1, ..batch(&[b"a"]) };
+    for whole in [batch(&[b"a", b"b"]), suspect] {
         let run = Run::new(make, [whole.clone()]);
         for interruptions in 0..MOST_INTERRUPTIONS / 2 {
-            let expected = Blob { attempt: interruptions, interruptions, ..whole.clone() };
-            assert_eq!(run.take().blob, expected, "a lease that expires charges no task");
+            let expected = Batch { attempt: interruptions, interruptions, ..whole.clone() };
+            assert_eq!(run.take().batch, expected, "a lease that expires charges no task");
             run.expire();
         }
         let outcome = run.outcome();
@@ -194,11 +194,11 @@ pub fn malformed_tasks_die_whole(make: Make<'_>) {
         &[3, 0],
         &[1, 6, 1, 0, 0, 0, 7, 7],
     ];
-    let malformed = all.map(|bytes| Blob {
+    let malformed = all.map(|bytes| Batch {
         tasks: codec::decode(bytes).expect("these are tasks of some kind"),
-        ..Blob::default()
+        ..Batch::default()
     });
-    let run = Run::new(make, [blob(&[b"a"])]);
+    let run = Run::new(make, [batch(&[b"a"])]);
     let commit = Commit { posts: malformed.to_vec(), ..Commit::new(run.take().token) };
     assert_eq!(run.commit(&commit), Step::Empty(0), "a broker takes tasks as they are");
     let leases = take_all(&run);
@@ -222,9 +222,9 @@ pub fn malformed_tasks_die_whole(make: Make<'_>) {
 pub fn leases_without_tasks_vanish(make: Make<'_>) {
     let released = [Release::Crashed, Release::Unstarted, Release::Interrupted].map(Some);
     for why in released.into_iter().chain([None]) {
-        let run = Run::new(make, [Blob::default()]);
+        let run = Run::new(make, [Batch::default()]);
         let lease = run.take();
-        assert_eq!(lease.blob, Blob::default(), "a first blob may be without tasks");
+        assert_eq!(lease.batch, Batch::default(), "a first batch may be without tasks");
         assert_eq!(run.ask(), Step::Empty(1), "a lease without tasks holds the end open");
         match why {
             Some(why) => run.release(lease.token, why),
@@ -234,8 +234,8 @@ pub fn leases_without_tasks_vanish(make: Make<'_>) {
         let returned = u64::from(why != Some(Release::Unstarted));
         assert_eq!(run.outcome().returned, returned, "leases that came back are counted");
     }
-    let run = Run::new(make, [blob(&[b"a"])]);
-    let commit = Commit { posts: vec![Blob::default()], ..Commit::new(run.take().token) };
+    let run = Run::new(make, [batch(&[b"a"])]);
+    let commit = Commit { posts: vec![Batch::default()], ..Commit::new(run.take().token) };
     let step = run.step(Some(&commit), &[Token::random()]);
     assert_eq!(step, Step::Done, "posts without tasks are left out");
 }

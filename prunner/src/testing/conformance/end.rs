@@ -26,7 +26,7 @@ pub fn done_when_nothing_is_left(make: Make<'_>) {
     let run = Run::new(make, []);
     assert_eq!(run.step(None, &[]), Step::Done, "a run without tasks is over");
 
-    let run = Run::new(make, [blob(&[b"a"]), blob(&[b"b"])]);
+    let run = Run::new(make, [batch(&[b"a"]), batch(&[b"b"])]);
     assert_eq!(run.step(None, &[]), Step::Empty(0), "what is queued holds the end open");
     let [first, second] = [run.take().token, run.take().token];
     assert_eq!(run.step(None, &[]), Step::Empty(0), "a lease holds the end open");
@@ -55,12 +55,12 @@ pub fn done_when_nothing_is_left(make: Make<'_>) {
 ///
 /// When the broker breaks this rule.
 pub fn a_commit_takes_its_own_posts(make: Make<'_>) {
-    let run = Run::new(make, [blob(&[b"a"])]);
+    let run = Run::new(make, [batch(&[b"a"])]);
     let mut token = run.take().token;
     for _ in 0..5 {
         let next = Token::random();
-        let commit = Commit { posts: vec![blob(&[b"x"])], ..Commit::new(token) };
-        let lease = Lease { token: next, blob: blob(&[b"x"]) };
+        let commit = Commit { posts: vec![batch(&[b"x"])], ..Commit::new(token) };
+        let lease = Lease { token: next, batch: batch(&[b"x"]) };
         assert_eq!(
             run.step(Some(&commit), &[next]),
             Step::Leased(vec![lease], 0),
@@ -78,15 +78,21 @@ pub fn a_commit_takes_its_own_posts(make: Make<'_>) {
 ///
 /// When the broker breaks this rule.
 pub fn what_is_left_is_counted(make: Make<'_>) {
-    let run = Run::new(make, [blob(&[b"a", b"b"]), blob(&[b"c"]), blob(&[b"d"])]);
+    let run = Run::new(make, [batch(&[b"a", b"b"]), batch(&[b"c"]), batch(&[b"d"])]);
     assert_eq!(run.outcome().left, 4, "queued tasks are left");
     let mut leases: Vec<_> = (0..3).map(|_| run.take()).collect();
-    leases.sort_by_key(|lease| tasks(&lease.blob));
+    leases.sort_by_key(|lease| tasks(&lease.batch));
     assert_eq!(run.outcome().left, 4, "leased tasks are left");
-    let keep = Some(Lease { token: Token::random(), blob: blob(&[b"b"]) });
-    let posts = vec![blob(&[b"e", b"f", b"g"])];
+    let keep = Some(Lease { token: Token::random(), batch: batch(&[b"b"]) });
+    let posts = vec![batch(&[b"e", b"f", b"g"])];
     let labels = vec![count("a", 1, 0)];
-    run.commit(&Commit { keep, posts, posted: 90, labels, ..Commit::new(leases[0].token) });
+    run.commit(&Commit {
+        successor: keep,
+        posts,
+        posted: 90,
+        labels,
+        ..Commit::new(leases[0].token)
+    });
     assert_eq!(run.outcome().left, 6, "what is left is counted, not computed");
     run.release(leases[1].token, Release::Unstarted);
     run.release(leases[2].token, Release::Crashed);
@@ -125,7 +131,7 @@ fn work(broker: &dyn Broker, ended: &AtomicU64, all: u64, watches: bool) -> End 
             Step::Leased(leases, _) => {
                 let next: Vec<_> = leases
                     .iter()
-                    .flat_map(|lease| tasks(&lease.blob))
+                    .flat_map(|lease| tasks(&lease.batch))
                     .inspect(|_| {
                         // Meanwhile the others look for the end.
                         thread::yield_now();
@@ -133,7 +139,7 @@ fn work(broker: &dyn Broker, ended: &AtomicU64, all: u64, watches: bool) -> End 
                     })
                     .flat_map(|task| children(task[0]))
                     .collect();
-                let posts = next.iter().map(|task| blob(&[task])).collect();
+                let posts = next.iter().map(|task| batch(&[task])).collect();
                 let posted = next.len() as u64;
                 commit = Some(Commit { posts, posted, ..Commit::new(token) });
                 token = Token::random();
@@ -164,7 +170,7 @@ pub fn many_find_the_end_together(make: Make<'_>) {
     const WORKERS: usize = 4;
     let all = tree(DEPTH);
     for round in 0..60 {
-        let run = Run::new(make, [blob(&[&[DEPTH]])]);
+        let run = Run::new(make, [batch(&[&[DEPTH]])]);
         let ended = AtomicU64::new(0);
         let start = Barrier::new(WORKERS);
         let ends: Vec<_> = thread::scope(|scope| {
@@ -195,7 +201,7 @@ pub fn many_find_the_end_together(make: Make<'_>) {
 ///
 /// When the broker breaks this rule.
 pub fn waiting_workers_are_counted(make: Make<'_>) {
-    let run = Run::new(make, [blob(&[b"a"])]);
+    let run = Run::new(make, [batch(&[b"a"])]);
     let busy = run.take().token;
     let [first, spare, second, third] = [(); 4].map(|()| Token::random());
     assert_eq!(run.step(None, &[first, spare]), Step::Empty(1), "who asks in vain waits once");
@@ -209,7 +215,7 @@ pub fn waiting_workers_are_counted(make: Make<'_>) {
     assert_eq!(run.look().waiting, 2, "who gives up does not wait");
 
     let next = Token::random();
-    let commit = Commit { posts: vec![blob(&[b"b"]), blob(&[b"c"])], ..Commit::new(busy) };
+    let commit = Commit { posts: vec![batch(&[b"b"]), batch(&[b"c"])], ..Commit::new(busy) };
     let Step::Leased(_, waiting) = run.step(Some(&commit), &[next]) else {
         panic!("a commit takes its own posts in one step");
     };
@@ -225,19 +231,19 @@ pub fn waiting_workers_are_counted(make: Make<'_>) {
     assert_eq!(run.look().waiting, 0, "at the end nobody waits");
 }
 
-/// Who watches is woken by a blob, a worker that waits, the lock and the end.
+/// Who watches is woken by a batch, a worker that waits, the lock and the end.
 ///
 /// # Panics
 ///
 /// When the broker breaks this rule.
 pub fn who_watches_is_woken(make: Make<'_>) {
-    let run = Run::new(make, [blob(&[b"a"]), blob(&[b"b"])]);
+    let run = Run::new(make, [batch(&[b"a"]), batch(&[b"b"])]);
     let [first, second] = [run.take().token, run.take().token];
     let [waits, next, last] = [(); 3].map(|()| Token::random());
-    let keep = |token| Some(Lease { token, blob: blob(&[b"b"]) });
-    let stops_asking = Commit { keep: keep(next), ..Commit::new(second) };
-    let lets_go = Commit { keep: keep(last), ..Commit::new(first) };
-    let posts = Commit { posts: vec![blob(&[b"c"])], ..Commit::new(next) };
+    let keep = |token| Some(Lease { token, batch: batch(&[b"b"]) });
+    let stops_asking = Commit { successor: keep(next), ..Commit::new(second) };
+    let lets_go = Commit { successor: keep(last), ..Commit::new(first) };
+    let posts = Commit { posts: vec![batch(&[b"c"])], ..Commit::new(next) };
     type Change<'a> = (&'a str, &'a dyn Fn());
     let changes: [Change<'_>; 8] = [
         ("a worker that waits", &|| _ = run.step(None, &[waits])),
@@ -246,7 +252,7 @@ pub fn who_watches_is_woken(make: Make<'_>) {
         ("a lock that is asked for", &|| _ = run.lock(second)),
         ("a lock that is no longer asked for", &|| _ = run.commit(&stops_asking)),
         ("a lock that is free", &|| _ = run.commit(&lets_go)),
-        ("a blob", &|| _ = run.commit(&posts)),
+        ("a batch", &|| _ = run.commit(&posts)),
         ("the end", &|| _ = run.step(Some(&Commit::new(last)), &[])),
     ];
     let unchanged = run.look();

@@ -1,27 +1,27 @@
-//! Who holds a blob, under which token and for how long.
+//! Who holds a batch, under which token and for how long.
 
 use super::*;
 
-/// A blob is leased to one who asks for it, under a token of that one's own.
+/// A batch is leased to one who asks for it, under a token of that one's own.
 ///
 /// # Panics
 ///
 /// When the broker breaks this rule.
-pub fn one_blob_for_each_token(make: Make<'_>) {
-    let blobs = [blob(&[b"a"]), blob(&[b"b", b"c"]), blob(&[b""])];
-    let run = Run::new(make, blobs.clone());
+pub fn one_batch_for_each_token(make: Make<'_>) {
+    let batches = [batch(&[b"a"]), batch(&[b"b", b"c"]), batch(&[b""])];
+    let run = Run::new(make, batches.clone());
     let want: Vec<_> = (0..5).map(|_| Token::random()).collect();
     let Step::Leased(leases, waiting) = run.step(None, &want) else {
         panic!("what is queued is leased");
     };
-    assert_eq!(waiting, 0, "who has got a blob does not wait");
+    assert_eq!(waiting, 0, "who has got a batch does not wait");
     let names: Vec<_> = leases.iter().map(|lease| lease.token).collect();
     assert_eq!(names, want[..3], "leases are named by who asks for them, in that order");
-    let mut leased: Vec<_> = leases.into_iter().map(|lease| lease.blob).collect();
-    leased.sort_by_key(|blob| tasks(blob)[0].clone());
-    let mut all = blobs.to_vec();
-    all.sort_by_key(|blob| tasks(blob)[0].clone());
-    assert_eq!(leased, all, "every blob is leased once, as it was posted");
+    let mut leased: Vec<_> = leases.into_iter().map(|lease| lease.batch).collect();
+    leased.sort_by_key(|batch| tasks(batch)[0].clone());
+    let mut all = batches.to_vec();
+    all.sort_by_key(|batch| tasks(batch)[0].clone());
+    assert_eq!(leased, all, "every batch is leased once, as it was posted");
     assert_eq!(run.ask(), Step::Empty(1), "what is leased is not leased again");
 }
 
@@ -31,7 +31,7 @@ pub fn one_blob_for_each_token(make: Make<'_>) {
 ///
 /// When the broker breaks this rule.
 pub fn asking_again_takes_nothing_more(make: Make<'_>) {
-    let run = Run::new(make, [blob(&[b"a"]), blob(&[b"b"])]);
+    let run = Run::new(make, [batch(&[b"a"]), batch(&[b"b"])]);
     let token = Token::random();
     let first = run.step(None, &[token, token]);
     let Step::Leased(leases, 0) = &first else { panic!("what is queued is leased") };
@@ -39,7 +39,7 @@ pub fn asking_again_takes_nothing_more(make: Make<'_>) {
     assert_eq!(run.step(None, &[token]), first, "asking again gives the same lease");
     assert_eq!(run.look().queued, 1, "asking again takes nothing more");
     let other = run.take();
-    assert_ne!(other.blob, leases[0].blob, "a blob is leased once");
+    assert_ne!(other.batch, leases[0].batch, "a batch is leased once");
     assert_eq!(run.step(None, &[token]), first, "asking again gives the same lease");
 }
 
@@ -49,7 +49,7 @@ pub fn asking_again_takes_nothing_more(make: Make<'_>) {
 ///
 /// When the broker breaks this rule.
 pub fn used_tokens_are_not_leased(make: Make<'_>) {
-    let run = Run::new(make, [blob(&[b"a"]), blob(&[b"b"])]);
+    let run = Run::new(make, [batch(&[b"a"]), batch(&[b"b"])]);
     let commit = Commit::new(run.take().token);
     let step = run.step(Some(&commit), &[commit.token]);
     assert_eq!(step, Step::Empty(0), "the token of a commit is not leased by that commit");
@@ -57,28 +57,28 @@ pub fn used_tokens_are_not_leased(make: Make<'_>) {
     assert_eq!(run.look().queued, 1, "a commit that is sent again does nothing");
 }
 
-/// A blob of a higher priority is leased before all others.
+/// A batch of a higher priority is leased before all others.
 ///
 /// # Panics
 ///
 /// When the broker breaks this rule.
 pub fn higher_priorities_come_first(make: Make<'_>) {
     let [low, normal, high] = [Priority::Low, Priority::Normal, Priority::High]
-        .map(|priority| with_priority(priority, blob(&[b"a"])));
+        .map(|priority| with_priority(priority, batch(&[b"a"])));
     let run = Run::new(make, [low.clone(), high.clone(), normal.clone(), low.clone()]);
     let first = run.take();
-    assert_eq!(first.blob, high, "a blob of a higher priority is leased first");
+    assert_eq!(first.batch, high, "a batch of a higher priority is leased first");
     let posts = vec![low.clone(), high.clone()];
     let commit = Commit { posts, ..Commit::new(first.token) };
     let want: Vec<_> = (0..5).map(|_| Token::random()).collect();
     let Step::Leased(leases, _) = run.step(Some(&commit), &want) else {
         panic!("what is queued is leased");
     };
-    let leased: Vec<_> = leases.into_iter().map(|lease| lease.blob).collect();
+    let leased: Vec<_> = leases.into_iter().map(|lease| lease.batch).collect();
     let expected = [high, normal, low.clone(), low.clone(), low];
     assert_eq!(
         leased, expected,
-        "a blob of a higher priority is leased first, posted as it may be"
+        "a batch of a higher priority is leased first, posted as it may be"
     );
 }
 
@@ -88,18 +88,18 @@ pub fn higher_priorities_come_first(make: Make<'_>) {
 ///
 /// When the broker breaks this rule.
 pub fn expired_leases_come_back(make: Make<'_>) {
-    let run = Run::new(make, [blob(&[b"a"])]);
+    let run = Run::new(make, [batch(&[b"a"])]);
     let lost = run.take();
     run.age();
     assert_eq!(run.ask(), Step::Empty(1), "a lease that has not expired is held");
     run.expire();
     let again = run.take();
-    assert_eq!(tasks(&again.blob), tasks(&lost.blob), "an expired lease comes back");
-    assert_eq!(again.blob.attempt, 1, "what has come back is another attempt");
+    assert_eq!(tasks(&again.batch), tasks(&lost.batch), "an expired lease comes back");
+    assert_eq!(again.batch.attempt, 1, "what has come back is another attempt");
     assert_eq!(run.outcome().returned, 1, "leases that came back are counted");
     assert_eq!(run.renew(&[lost.token, again.token]), [lost.token], "an expired lease is gone");
     run.expire();
-    assert_eq!(run.take().blob.attempt, 2, "what has come back is another attempt");
+    assert_eq!(run.take().batch.attempt, 2, "what has come back is another attempt");
     assert_eq!(run.outcome().returned, 2, "leases that came back are counted");
 }
 
@@ -109,7 +109,7 @@ pub fn expired_leases_come_back(make: Make<'_>) {
 ///
 /// When the broker breaks this rule.
 pub fn renewed_leases_stay(make: Make<'_>) {
-    let run = Run::new(make, [blob(&[b"a"]), blob(&[b"b"])]);
+    let run = Run::new(make, [batch(&[b"a"]), batch(&[b"b"])]);
     let [renewed, forgotten] = [run.take(), run.take()];
     let unknown = Token::random();
     assert_eq!(run.renew(&[unknown, renewed.token]), [unknown], "renewing tells what is gone");
@@ -134,7 +134,7 @@ pub fn renewed_leases_stay(make: Make<'_>) {
 ///
 /// When the broker breaks this rule.
 pub fn late_commits_do_nothing(make: Make<'_>) {
-    let run = Run::new(make, [blob(&[b"a"])]);
+    let run = Run::new(make, [batch(&[b"a"])]);
     let late = run.take();
     run.expire();
     let now = run.take();
@@ -147,7 +147,7 @@ pub fn late_commits_do_nothing(make: Make<'_>) {
     assert_eq!(run.renew(&[now.token]), [], "who comes too late does not end another's lease");
     assert!(
         matches!(run.commit(&rich(now.token)), Step::Empty(0)),
-        "the lease that holds the blob now can be committed"
+        "the lease that holds the batch now can be committed"
     );
     assert_eq!(
         run.outcome(),
@@ -156,17 +156,17 @@ pub fn late_commits_do_nothing(make: Make<'_>) {
     );
 }
 
-/// A lease that was not started harms no task: its blob comes back as it was, as often as it may be.
+/// A lease that was not started harms no task: its batch comes back as it was, as often as it may be.
 ///
 /// # Panics
 ///
 /// When the broker breaks this rule.
 pub fn unstarted_leases_come_back_as_they_were(make: Make<'_>) {
-    let whole = blob(&[b"a", b"b"]);
+    let whole = batch(&[b"a", b"b"]);
     let run = Run::new(make, [whole.clone()]);
     for _ in 0..5 {
         let lease = run.take();
-        assert_eq!(lease.blob, whole, "what was not started comes back as it was");
+        assert_eq!(lease.batch, whole, "what was not started comes back as it was");
         run.release(lease.token, Release::Unstarted);
         let step = run.commit(&rich(lease.token));
         assert_eq!(step, Step::Lost, "what was given back cannot be committed");

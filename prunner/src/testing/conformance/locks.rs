@@ -9,7 +9,7 @@ use super::*;
 ///
 /// When the broker breaks this rule.
 pub fn the_lock_is_held_until_the_commit(make: Make<'_>) {
-    let run = Run::new(make, [blob(&[b"a"]), blob(&[b"b"])]);
+    let run = Run::new(make, [batch(&[b"a"]), batch(&[b"b"])]);
     let [holder, other] = [run.take(), run.take()];
     assert_eq!(run.lock(holder.token), Lock::Held, "a free lock is given");
     for _ in 0..5 {
@@ -25,8 +25,8 @@ pub fn the_lock_is_held_until_the_commit(make: Make<'_>) {
         run.renew(&[holder.token, other.token]);
     }
     let kept = Token::random();
-    let keep = Some(Lease { token: kept, blob: holder.blob });
-    run.commit(&Commit { keep, ..Commit::new(holder.token) });
+    let keep = Some(Lease { token: kept, batch: holder.batch });
+    run.commit(&Commit { successor: keep, ..Commit::new(holder.token) });
     assert_eq!(
         run.lock(other.token),
         Lock::Held,
@@ -53,7 +53,7 @@ pub fn the_lock_is_freed_with_its_lease(make: Make<'_>) {
         }
     };
     for end in [released, shut_down, expired] {
-        let run = Run::new(make, [blob(&[b"a"]), blob(&[b"b"])]);
+        let run = Run::new(make, [batch(&[b"a"]), batch(&[b"b"])]);
         let [holder, next] = [run.take().token, run.take().token];
         assert_eq!(run.lock(holder), Lock::Held, "a free lock is given");
         assert_eq!(run.lock(next), Lock::Busy, "one lease holds the lock");
@@ -75,7 +75,7 @@ pub fn the_lock_is_freed_with_its_lease(make: Make<'_>) {
 ///
 /// When the broker breaks this rule.
 pub fn the_lock_is_given_in_turn(make: Make<'_>) {
-    let run = Run::new(make, vec![blob(&[b"a"]); 5]);
+    let run = Run::new(make, vec![batch(&[b"a"]); 5]);
     let line: Vec<_> = (0..5).map(|_| run.take().token).collect();
     for token in &line {
         run.lock(*token);
@@ -106,7 +106,7 @@ pub fn the_lock_is_given_in_turn(make: Make<'_>) {
 ///
 /// When the broker breaks this rule.
 pub fn read_entries_wait_for_the_lock(make: Make<'_>) {
-    let run = Run::new(make, vec![blob(&[b"a"]); 3]);
+    let run = Run::new(make, vec![batch(&[b"a"]); 3]);
     let [holder, other, third] = [(); 3].map(|()| run.take().token);
     run.read(other, "k", 0);
     assert_eq!(run.lock(holder), Lock::Held, "a free lock is given");
@@ -159,7 +159,7 @@ pub fn read_entries_wait_for_the_lock(make: Make<'_>) {
 ///
 /// When the broker breaks this rule.
 pub fn gone_leases_neither_lock_nor_read(make: Make<'_>) {
-    let run = Run::new(make, vec![blob(&[b"a"]); 3]);
+    let run = Run::new(make, vec![batch(&[b"a"]); 3]);
     let [committed, released, expired] = [(); 3].map(|()| run.take().token);
     run.commit(&Commit::new(committed));
     run.release(released, Release::Unstarted);

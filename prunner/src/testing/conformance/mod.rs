@@ -57,8 +57,8 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     Bytes, Priority,
     broker::{
-        Blob, Broker, Commit, Conflict, Encoded, Entry, LabelCount, Lease, Lock, Outcome, Read,
-        Release, Step, Tasks, Timing, Token, Watched, Write,
+        Batch, Broker, Commit, Conflict, Encoded, Entry, LabelCount, Lease, Lock, Outcome, Read,
+        Release, Status, Step, Tasks, Timing, Token, Write,
     },
 };
 
@@ -74,15 +74,15 @@ pub trait Harness {
     fn advance(&self, by: Duration);
 }
 
-/// Makes a fresh run with these blobs queued, and nothing else.
-pub type Make<'a> = &'a dyn Fn(Vec<Blob>) -> Box<dyn Harness>;
+/// Makes a fresh run with these batches queued, and nothing else.
+pub type Make<'a> = &'a dyn Fn(Vec<Batch>) -> Box<dyn Harness>;
 
 /// A part of the suite. It panics if the broker breaks the rule that it tries.
 pub type Case = fn(Make<'_>);
 
 /// The whole suite, by name.
 pub const CASES: &[(&str, Case)] = &[
-    ("one_blob_for_each_token", leases::one_blob_for_each_token),
+    ("one_batch_for_each_token", leases::one_batch_for_each_token),
     ("asking_again_takes_nothing_more", leases::asking_again_takes_nothing_more),
     ("used_tokens_are_not_leased", leases::used_tokens_are_not_leased),
     ("higher_priorities_come_first", leases::higher_priorities_come_first),
@@ -139,7 +139,7 @@ struct Run {
 }
 
 impl Run {
-    fn new(make: Make<'_>, first: impl Into<Vec<Blob>>) -> Self {
+    fn new(make: Make<'_>, first: impl Into<Vec<Batch>>) -> Self {
         let harness = make(first.into());
         let broker = harness.broker();
         Self { harness, broker }
@@ -154,12 +154,12 @@ impl Run {
         self.step(Some(commit), &[])
     }
 
-    /// Asks for one blob.
+    /// Asks for one batch.
     fn ask(&self) -> Step {
         self.step(None, &[Token::random()])
     }
 
-    /// Takes one blob, which must be there.
+    /// Takes one batch, which must be there.
     fn take(&self) -> Lease {
         let token = Token::random();
         match self.step(None, &[token]) {
@@ -168,7 +168,7 @@ impl Run {
             }
             _ => None,
         }
-        .expect("who asks under one token gets one of the queued blobs under it")
+        .expect("who asks under one token gets one of the queued batches under it")
     }
 
     fn lock(&self, token: Token) -> Lock {
@@ -187,7 +187,7 @@ impl Run {
         self.broker.release(token, why).expect("the broker releases");
     }
 
-    fn look(&self) -> Watched {
+    fn look(&self) -> Status {
         self.broker.watch(0, Duration::ZERO).expect("the broker is watched")
     }
 
@@ -214,20 +214,20 @@ impl Run {
     }
 }
 
-fn blob(tasks: &[&[u8]]) -> Blob {
-    let mut blob = Blob::default();
-    tasks.iter().for_each(|task| blob.tasks.push(task));
-    blob
+fn batch(tasks: &[&[u8]]) -> Batch {
+    let mut batch = Batch::default();
+    tasks.iter().for_each(|task| batch.tasks.push(task));
+    batch
 }
 
-fn with_priority(priority: Priority, blob: Blob) -> Blob {
-    Blob { priority, ..blob }
+fn with_priority(priority: Priority, batch: Batch) -> Batch {
+    Batch { priority, ..batch }
 }
 
-/// The tasks of `blob`.
-fn tasks(blob: &Blob) -> Vec<Vec<u8>> {
-    let tasks: Result<Vec<_>, _> = blob.tasks.iter().map(|it| it.map(<[u8]>::to_vec)).collect();
-    tasks.expect("a blob comes as it was posted")
+/// The tasks of `batch`.
+fn tasks(batch: &Batch) -> Vec<Vec<u8>> {
+    let tasks: Result<Vec<_>, _> = batch.tasks.iter().map(|it| it.map(<[u8]>::to_vec)).collect();
+    tasks.expect("a batch comes as it was posted")
 }
 
 fn value(text: &str) -> Option<Encoded> {
@@ -249,7 +249,7 @@ fn count(label: &str, finished: u64, dead: u64) -> LabelCount {
 /// The commit of a lease whose tasks have posted and written, and finished under the label "a".
 fn rich(token: Token) -> Commit {
     Commit {
-        posts: vec![blob(&[b"x", b"y"])],
+        posts: vec![batch(&[b"x", b"y"])],
         writes: vec![write("k", 0, value("v"))],
         posted: 2,
         labels: vec![count("a", 1, 0)],

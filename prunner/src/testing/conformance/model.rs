@@ -10,7 +10,7 @@ use crate::broker::{DeadLetter, MOST_CRASHES, MOST_INTERRUPTIONS};
 #[derive(Default)]
 pub(super) struct Model {
     now: u32,
-    queued: Vec<Blob>,
+    queued: Vec<Batch>,
     out: Vec<Out>,
     waiting: Vec<Token>,
     /// Who wants the lock, the holder first.
@@ -25,15 +25,15 @@ struct Out {
     ends: u32,
 }
 
-/// What the contract leaves open: which of the blobs of one priority are leased.
+/// What the contract leaves open: which of the batches of one priority are leased.
 pub(super) enum Expected {
     Exactly(Step),
-    /// A blob for each of these tokens (those that are there are out already), and so many that wait.
-    Leases(Vec<(Token, Option<Blob>)>, usize),
+    /// A batch for each of these tokens (those that are there are out already), and so many that wait.
+    Leases(Vec<(Token, Option<Batch>)>, usize),
 }
 
 impl Model {
-    pub(super) fn new(first: &[Blob]) -> Self {
+    pub(super) fn new(first: &[Batch]) -> Self {
         Self { queued: first.to_vec(), ..Self::default() }
     }
 
@@ -55,13 +55,13 @@ impl Model {
         self.out.push(Out { lease, ends: self.now + 5 });
     }
 
-    fn end(&mut self, at: usize) -> Blob {
-        let Lease { token, blob } = self.out.remove(at).lease;
+    fn end(&mut self, at: usize) -> Batch {
+        let Lease { token, batch } = self.out.remove(at).lease;
         if self.line.first() == Some(&token) {
             self.pinned.clear();
         }
         self.line.retain(|&it| it != token);
-        blob
+        batch
     }
 
     fn entry(&self, key: &str) -> Entry {
@@ -109,19 +109,19 @@ impl Model {
             }
         }
         self.outcome.dead.extend(commit.dead.iter().cloned());
-        self.queued.extend(commit.posts.iter().filter(|blob| !blob.tasks.is_empty()).cloned());
-        commit.keep.iter().for_each(|kept| self.add(kept.clone()));
+        self.queued.extend(commit.posts.iter().filter(|batch| !batch.tasks.is_empty()).cloned());
+        commit.successor.iter().for_each(|kept| self.add(kept.clone()));
     }
 
     fn take(&mut self, want: &[Token]) -> Expected {
-        let mut blobs = self.queued.len();
+        let mut batches = self.queued.len();
         let mut leases = Vec::new();
         for &token in want {
             self.waiting.retain(|&it| it != token);
             match self.position(token) {
-                Some(at) => leases.push((token, Some(self.out[at].lease.blob.clone()))),
-                None if blobs > 0 => {
-                    blobs -= 1;
+                Some(at) => leases.push((token, Some(self.out[at].lease.batch.clone()))),
+                None if batches > 0 => {
+                    batches -= 1;
                     leases.push((token, None));
                 }
                 None => {}
@@ -137,15 +137,15 @@ impl Model {
         Expected::Exactly(Step::Empty(self.waiting.len()))
     }
 
-    /// The broker has chosen this blob for `token`. Whether it may.
+    /// The broker has chosen this batch for `token`. Whether it may.
     pub(super) fn leased(&mut self, lease: &Lease) -> bool {
-        let rank = |blob: &Blob| match blob.priority {
+        let rank = |batch: &Batch| match batch.priority {
             Priority::High => 0,
             Priority::Normal => 1,
             Priority::Low => 2,
         };
         let best = self.queued.iter().map(rank).min();
-        let is_it = |blob: &Blob| *blob == lease.blob && Some(rank(blob)) == best;
+        let is_it = |batch: &Batch| *batch == lease.batch && Some(rank(batch)) == best;
         let Some(at) = self.queued.iter().position(is_it) else { return false };
         self.queued.remove(at);
         self.add(lease.clone());
@@ -190,45 +190,45 @@ impl Model {
     pub(super) fn release(&mut self, token: Token, why: Release) {
         self.waiting.retain(|&it| it != token);
         let Some(at) = self.position(token) else { return };
-        let blob = self.end(at);
+        let batch = self.end(at);
         match why {
-            Release::Crashed => self.crash(&blob),
-            Release::Interrupted => self.interrupt(&blob),
-            Release::Unstarted if blob.tasks.is_empty() => {}
-            Release::Unstarted => self.queued.push(blob),
+            Release::Crashed => self.crash(&batch),
+            Release::Interrupted => self.interrupt(&batch),
+            Release::Unstarted if batch.tasks.is_empty() => {}
+            Release::Unstarted => self.queued.push(batch),
         }
     }
 
-    fn crash(&mut self, blob: &Blob) {
+    fn crash(&mut self, batch: &Batch) {
         self.outcome.returned += 1;
-        for task in tasks(blob) {
-            let crashes = if blob.suspect { blob.crashes + 1 } else { blob.crashes };
-            if blob.suspect && crashes >= MOST_CRASHES {
+        for task in tasks(batch) {
+            let crashes = if batch.suspect { batch.crashes + 1 } else { batch.crashes };
+            if batch.suspect && crashes >= MOST_CRASHES {
                 self.outcome.crashed += 1;
                 let letter = DeadLetter { task: Bytes(task), ..DeadLetter::default() };
                 self.outcome.dead.push(letter);
             } else {
-                self.queued.push(Blob {
-                    priority: blob.priority,
-                    attempt: blob.attempt + 1,
+                self.queued.push(Batch {
+                    priority: batch.priority,
+                    attempt: batch.attempt + 1,
                     suspect: true,
                     crashes,
                     tasks: Tasks::one(&task),
-                    ..*blob
+                    ..*batch
                 });
             }
         }
     }
 
-    fn interrupt(&mut self, blob: &Blob) {
+    fn interrupt(&mut self, batch: &Batch) {
         self.outcome.returned += 1;
-        let (attempt, interruptions) = (blob.attempt + 1, blob.interruptions + 1);
-        let tasks = tasks(blob);
+        let (attempt, interruptions) = (batch.attempt + 1, batch.interruptions + 1);
+        let tasks = tasks(batch);
         let allowed = if tasks.len() == 1 { MOST_INTERRUPTIONS } else { MOST_INTERRUPTIONS / 2 };
         match &tasks[..] {
             [] => {}
             _ if interruptions <= allowed => {
-                self.queued.push(Blob { attempt, interruptions, ..blob.clone() });
+                self.queued.push(Batch { attempt, interruptions, ..batch.clone() });
             }
             [task] => {
                 self.outcome.crashed += 1;
@@ -236,11 +236,11 @@ impl Model {
                 self.outcome.dead.push(DeadLetter { task, interruptions, ..DeadLetter::default() });
             }
             several => {
-                let single = |task: &Vec<u8>| Blob {
+                let single = |task: &Vec<u8>| Batch {
                     attempt,
                     interruptions,
                     tasks: Tasks::one(task),
-                    ..*blob
+                    ..*batch
                 };
                 self.queued.extend(several.iter().map(single));
             }
@@ -250,17 +250,17 @@ impl Model {
     pub(super) fn advance(&mut self, fifths: u32) {
         self.now += fifths;
         while let Some(at) = self.out.iter().position(|out| out.ends <= self.now) {
-            let blob = self.end(at);
-            self.interrupt(&blob);
+            let batch = self.end(at);
+            self.interrupt(&batch);
         }
     }
 
     /// What is to be seen, but for the number of changes.
-    pub(super) fn look(&mut self) -> Watched {
+    pub(super) fn look(&mut self) -> Status {
         if self.is_over() {
             self.waiting.clear();
         }
-        Watched {
+        Status {
             seen: 0,
             waiting: self.waiting.len(),
             lock_waiting: self.line.len().saturating_sub(1),
@@ -273,8 +273,8 @@ impl Model {
     /// The outcome, with the dead in no order: who dies together dies in any.
     pub(super) fn outcome(&self) -> Outcome {
         let entries = self.dict.values().filter(|entry| entry.value.is_some()).cloned().collect();
-        let blobs = self.queued.iter().chain(self.out.iter().map(|out| &out.lease.blob));
-        let left = blobs.map(|blob| blob.tasks.len() as u64).sum();
+        let batches = self.queued.iter().chain(self.out.iter().map(|out| &out.lease.batch));
+        let left = batches.map(|batch| batch.tasks.len() as u64).sum();
         let mut outcome = Outcome { entries, left, ..self.outcome.clone() };
         outcome.labels.sort_by(|one, other| one.label.cmp(&other.label));
         sort_dead(&mut outcome);

@@ -62,7 +62,7 @@ enum Call {
 #[derive(Clone, Debug)]
 struct Contents {
     keep: bool,
-    /// For each blob its priority and how many tasks.
+    /// For each batch its priority and how many tasks.
     posts: Vec<(Priority, usize)>,
     /// For each write whether it is stale, and the value.
     writes: Vec<(u8, bool, Option<u8>)>,
@@ -139,7 +139,7 @@ fn agree<T: PartialEq + Debug>(what: &str, broker: T, model: T) -> Result<(), Di
 
 impl Pair {
     fn new(make: Make<'_>) -> Self {
-        let first = [blob(&[b"1"]), blob(&[b"2", b"3"]), blob(&[b"4"]), blob(&[b"5"])];
+        let first = [batch(&[b"1"]), batch(&[b"2", b"3"]), batch(&[b"4"]), batch(&[b"5"])];
         let model = Model::new(&first);
         let run = Run::new(make, first);
         Self { run, model, tokens: Vec::new(), asked: Vec::new(), commits: Vec::new(), made: 0 }
@@ -167,10 +167,10 @@ impl Pair {
         self.made.to_le_bytes().to_vec()
     }
 
-    fn blob(&mut self, priority: Priority, tasks: usize) -> Blob {
+    fn batch(&mut self, priority: Priority, tasks: usize) -> Batch {
         let tasks: Vec<_> = (0..tasks).map(|_| self.task()).collect();
         let tasks: Vec<_> = tasks.iter().map(Vec::as_slice).collect();
-        with_priority(priority, blob(&tasks))
+        with_priority(priority, batch(&tasks))
     }
 
     fn call(&mut self, call: &Call) -> Result<(), Disagreement> {
@@ -235,7 +235,7 @@ impl Pair {
     fn make(&mut self, token: Token, has: &Contents) -> Commit {
         let mut commit = Commit::new(token);
         for &(priority, tasks) in &has.posts {
-            commit.posts.push(self.blob(priority, tasks));
+            commit.posts.push(self.batch(priority, tasks));
             commit.posted += tasks as u64;
         }
         for &(key, stale, number) in &has.writes {
@@ -252,8 +252,8 @@ impl Pair {
             commit.dead.push(DeadLetter { task: Bytes(self.task()), report, interruptions: 0 });
         }
         if has.keep {
-            let blob = self.blob(Priority::Normal, 2);
-            commit.keep = Some(Lease { token: Token::random(), blob });
+            let batch = self.batch(Priority::Normal, 2);
+            commit.successor = Some(Lease { token: Token::random(), batch });
         }
         commit
     }
@@ -266,7 +266,7 @@ impl Pair {
         };
         let Step::Leased(leases, waiting) = &step else {
             return Err(format!(
-                "step: the broker says {step:?}, the contract that blobs are leased"
+                "step: the broker says {step:?}, the contract that batches are leased"
             ));
         };
         agree("workers that wait beside a lease", *waiting, expected.1)?;
@@ -274,9 +274,9 @@ impl Pair {
         agree("leased tokens", tokens, expected.0.iter().map(|it| it.0).collect())?;
         for (lease, (_, out)) in leases.iter().zip(expected.0) {
             match out {
-                Some(blob) => agree("the lease that is out already", &lease.blob, &blob)?,
+                Some(batch) => agree("the lease that is out already", &lease.batch, &batch)?,
                 None if self.model.leased(lease) => self.tokens.push(lease.token),
-                None => return Err(format!("{lease:?} is none of the blobs to be leased next")),
+                None => return Err(format!("{lease:?} is none of the batches to be leased next")),
             }
         }
         self.kept(commit);
@@ -296,11 +296,12 @@ impl Pair {
     }
 
     fn kept(&mut self, commit: Option<&Commit>) {
-        self.tokens.extend(commit.and_then(|commit| commit.keep.as_ref()).map(|kept| kept.token));
+        self.tokens
+            .extend(commit.and_then(|commit| commit.successor.as_ref()).map(|kept| kept.token));
     }
 
     fn compare(&mut self) -> Result<(), Disagreement> {
-        let watched = Watched { seen: 0, ..self.run.look() };
+        let watched = Status { seen: 0, ..self.run.look() };
         agree("what is watched", watched, self.model.look())?;
         let mut outcome = self.run.outcome();
         sort_dead(&mut outcome);

@@ -8,7 +8,7 @@ use super::{Script, ScriptClock};
 use crate::{
     Order,
     broker::{
-        Blob, Broker, Commit, KEPT_DEAD_LETTERS, Lease, MemoryBroker, Outcome, Release, Step,
+        Batch, Broker, Commit, KEPT_DEAD_LETTERS, Lease, MemoryBroker, Outcome, Release, Step,
         Tasks, Token,
     },
     codec,
@@ -29,11 +29,11 @@ pub(super) enum Call {
 pub(super) const LASTS: u64 = 10;
 
 /// What the queue holds at first.
-pub(super) fn first() -> Vec<Blob> {
+pub(super) fn first() -> Vec<Batch> {
     let mut three = Tasks::one(b"1");
     three.push(b"2");
     three.push(b"3");
-    vec![Blob::default(), Blob { tasks: three, ..Blob::default() }]
+    vec![Batch::default(), Batch { tasks: three, ..Batch::default() }]
 }
 
 /// The first byte is the order; what follows are calls (`Call`). Afterwards all that is left is run.
@@ -61,7 +61,8 @@ fn do_call(broker: &MemoryBroker, call: Call, clock: &ScriptClock, tokens: &mut 
     match call {
         Call::Step { commit, want } => {
             tokens.extend(&want);
-            tokens.extend(commit.iter().flat_map(|commit| &commit.keep).map(|kept| kept.token));
+            tokens
+                .extend(commit.iter().flat_map(|commit| &commit.successor).map(|kept| kept.token));
             let answer = broker.step(commit.as_ref(), &want);
             let Ok(Step::Leased(..) | Step::Empty(_) | Step::Done) = answer else { return };
             if let Some(commit) = &commit {
@@ -111,7 +112,7 @@ pub(crate) fn run_down(broker: &dyn Broker) {
 }
 
 fn finish(broker: &dyn Broker, lease: &Lease) {
-    for task in lease.blob.tasks.iter() {
+    for task in lease.batch.tasks.iter() {
         let Ok(_) = task else { break };
     }
     let ended = broker.step(Some(&Commit::new(lease.token)), &[]).expect("memory does not fail");

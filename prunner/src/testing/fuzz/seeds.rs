@@ -12,12 +12,14 @@ use super::{
 use crate::{
     Bytes, Order, Priority,
     broker::{
-        Blob, Commit, Conflict, DeadLetter, Encoded, Entry, LabelCount, Lease, Lock, Read, Release,
-        Tasks, Timing, Token, Write,
+        Batch, Commit, Conflict, DeadLetter, Encoded, Entry, LabelCount, Lease, Lock, Read,
+        Release, Tasks, Timing, Token, Write,
     },
     codec,
     failure::{Cause, Failure},
-    process::wire::{Down, Greeting, Hello, Limits, MAGIC, PROTOCOL, Up, Welcome, write_frame},
+    process::wire::{
+        Greeting, Hello, Limits, MAGIC, PROTOCOL, ToParent, ToWorker, Welcome, write_frame,
+    },
 };
 
 /// Inputs that make sense: for which function, what they are called, and the bytes. The same ones
@@ -90,21 +92,21 @@ fn hello() -> Hello {
     }
 }
 
-fn blob(tasks: &[&str]) -> Blob {
+fn batch(tasks: &[&str]) -> Batch {
     let mut all = Tasks::new();
     tasks.iter().for_each(|task| all.push(task.as_bytes()));
-    Blob { tasks: all, ..Blob::default() }
+    Batch { tasks: all, ..Batch::default() }
 }
 
-fn suspect(task: &str) -> Blob {
-    Blob { suspect: true, crashes: 1, attempt: 1, ..blob(&[task]) }
+fn suspect(task: &str) -> Batch {
+    Batch { suspect: true, crashes: 1, attempt: 1, ..batch(&[task]) }
 }
 
 /// What does not fit its lengths.
-fn malformed() -> Blob {
+fn malformed() -> Batch {
     let bytes = codec::to_bytes(&(9_u32, Bytes(b"\x05\0\0\0a".to_vec())));
     let tasks = codec::decode(&bytes.expect("it can be written")).expect("and read");
-    Blob { tasks, ..Blob::default() }
+    Batch { tasks, ..Batch::default() }
 }
 
 fn value(number: u64) -> Option<Encoded> {
@@ -131,57 +133,61 @@ fn commit(token: u128) -> Commit {
     Commit { posted: 2, labels: vec![count(3, 1)], ..Commit::new(Token(token)) }
 }
 
-fn want(seat: u16, tokens: &[u128]) -> Up {
-    Up::Step { seat, commit: None, want: tokens.iter().copied().map(Token).collect() }
+fn want(seat: u16, tokens: &[u128]) -> ToParent {
+    ToParent::Step { seat, commit: None, want: tokens.iter().copied().map(Token).collect() }
 }
 
-fn step(seat: u16, commit: Commit, next: u128) -> Up {
-    Up::Step { seat, commit: Some(commit), want: vec![Token(next)] }
+fn step(seat: u16, commit: Commit, next: u128) -> ToParent {
+    ToParent::Step { seat, commit: Some(commit), want: vec![Token(next)] }
 }
 
 /// One of each.
-fn ups() -> Vec<Up> {
-    let keep = Some(Lease { token: Token(2), blob: suspect("b") });
+fn ups() -> Vec<ToParent> {
+    let keep = Some(Lease { token: Token(2), batch: suspect("b") });
     vec![
-        Up::Ready,
-        Up::Refused("another program".into()),
-        Up::Posts { seat: 1, blobs: vec![blob(&["a", "bc"]), malformed()] },
-        step(0, Commit { keep, dead: vec![dead()], writes: vec![write(0, 5)], ..commit(1) }, 3),
-        Up::Lock { seat: 0, token: Token(u128::MAX) },
-        Up::Read { seat: 300, token: Token(1), key: "sum".into(), known: 7 },
-        Up::Renew(vec![Token(1), Token(1 << 70)]),
-        Up::Release { seat: 0, token: Token(1), why: Release::Unstarted },
-        Up::Suspect { token: Token(1), label: "step".into(), data: Some("(4)".into()) },
-        Up::Broken("two keys share one name".into()),
-        Up::Unable("no thread".into()),
-        Up::Dying { seat: Some(1), why: "a handler ran for 3 s".into() },
-        Up::State("1 seat".into()),
-        Up::Writes { seat: 0, writes: vec![write(3, 1), write(0, 2)] },
+        ToParent::Ready,
+        ToParent::Refused("another program".into()),
+        ToParent::Posts { seat: 1, batches: vec![batch(&["a", "bc"]), malformed()] },
+        step(
+            0,
+            Commit { successor: keep, dead: vec![dead()], writes: vec![write(0, 5)], ..commit(1) },
+            3,
+        ),
+        ToParent::Lock { seat: 0, token: Token(u128::MAX) },
+        ToParent::Read { seat: 300, token: Token(1), key: "sum".into(), known: 7 },
+        ToParent::Renew(vec![Token(1), Token(1 << 70)]),
+        ToParent::Release { seat: 0, token: Token(1), why: Release::Unstarted },
+        ToParent::Suspect { token: Token(1), label: "step".into(), data: Some("(4)".into()) },
+        ToParent::Broken("two keys share one name".into()),
+        ToParent::Unable("no thread".into()),
+        ToParent::Dying { seat: Some(1), why: "a handler ran for 3 s".into() },
+        ToParent::State("1 seat".into()),
+        ToParent::Writes { seat: 0, writes: vec![write(3, 1), write(0, 2)] },
     ]
 }
 
 /// One of each.
-fn downs() -> Vec<Down> {
+fn downs() -> Vec<ToWorker> {
     let entry = Entry { key: "sum".into(), version: 2, value: value(300) };
     let priority = Priority::High;
-    let lease = Lease { token: Token(1), blob: Blob { priority, ..blob(&["a", "", "bc"]) } };
+    let lease = Lease { token: Token(1), batch: Batch { priority, ..batch(&["a", "", "bc"]) } };
     vec![
-        Down::Leased { seat: 0, leases: vec![lease] },
-        Down::Committed { seat: 0, token: Token(1) },
-        Down::Lost { seat: 2, token: Token(1 << 99) },
-        Down::Conflict {
+        ToWorker::Leased { seat: 0, leases: vec![lease] },
+        ToWorker::Committed { seat: 0, token: Token(1) },
+        ToWorker::Lost { seat: 2, token: Token(1 << 99) },
+        ToWorker::Conflict {
             seat: 0,
             token: Token(1),
             conflict: Conflict { entries: vec![entry.clone()], locked: true },
         },
-        Down::Lock { seat: 0, lock: Lock::Busy },
-        Down::Read { seat: 0, read: Read::Entry(entry) },
-        Down::Read { seat: 0, read: Read::Unchanged },
-        Down::Gone(vec![Token(4)]),
-        Down::Wanted { tasks: true, lock: false },
-        Down::Drain,
-        Down::Done,
-        Down::Dump,
+        ToWorker::Lock { seat: 0, lock: Lock::Busy },
+        ToWorker::Read { seat: 0, read: Read::Entry(entry) },
+        ToWorker::Read { seat: 0, read: Read::Unchanged },
+        ToWorker::Gone(vec![Token(4)]),
+        ToWorker::Wanted { tasks: true, lock: false },
+        ToWorker::Drain,
+        ToWorker::Done,
+        ToWorker::Dump,
     ]
 }
 
@@ -210,7 +216,7 @@ impl Talk {
         self
     }
 
-    fn says(mut self, line: u8, up: Up) -> Self {
+    fn says(mut self, line: u8, up: ToParent) -> Self {
         self.0.extend([6, line]);
         write_value(&up, &mut self.0);
         self
@@ -218,7 +224,7 @@ impl Talk {
 }
 
 fn run() -> Vec<u8> {
-    let keep = Some(Lease { token: Token(9), blob: blob(&["2"]) });
+    let keep = Some(Lease { token: Token(9), batch: batch(&["2"]) });
     Talk::default()
         .open(0, 1)
         .open(1, 2)
@@ -226,19 +232,19 @@ fn run() -> Vec<u8> {
         .says(1, want(0, &[3, 4]))
         .says(1, want(1, &[5]))
         .pump()
-        .says(0, Up::Posts { seat: 0, blobs: vec![blob(&["a"]), blob(&["b", "c"])] })
-        .says(0, step(0, Commit { posts: vec![blob(&["d"])], ..commit(1) }, 6))
-        .says(1, step(0, Commit { keep, writes: vec![write(0, 1)], ..commit(3) }, 7))
-        .says(1, Up::Renew(vec![Token(9), Token(50)]))
+        .says(0, ToParent::Posts { seat: 0, batches: vec![batch(&["a"]), batch(&["b", "c"])] })
+        .says(0, step(0, Commit { posts: vec![batch(&["d"])], ..commit(1) }, 6))
+        .says(1, step(0, Commit { successor: keep, writes: vec![write(0, 1)], ..commit(3) }, 7))
+        .says(1, ToParent::Renew(vec![Token(9), Token(50)]))
         .pump()
-        .says(1, Up::Release { seat: 1, token: Token(5), why: Release::Unstarted })
+        .says(1, ToParent::Release { seat: 1, token: Token(5), why: Release::Unstarted })
         .pump()
         .0
 }
 
 fn crash() -> Vec<u8> {
-    let posts = vec![blob(&["a", "b"]), malformed(), suspect("c")];
-    let label = Up::Suspect { token: Token(3), label: "step".into(), data: None };
+    let posts = vec![batch(&["a", "b"]), malformed(), suspect("c")];
+    let label = ToParent::Suspect { token: Token(3), label: "step".into(), data: None };
     Talk::default()
         .open(2, 1)
         .says(2, want(0, &[1, 2]))
@@ -258,20 +264,21 @@ fn crash() -> Vec<u8> {
 }
 
 fn lock() -> Vec<u8> {
-    let read = |seat, token| Up::Read { seat, token: Token(token), key: "sum".into(), known: 0 };
+    let read =
+        |seat, token| ToParent::Read { seat, token: Token(token), key: "sum".into(), known: 0 };
     Talk::default()
         .open(0, 1)
         .open(1, 1)
         .says(0, want(0, &[1]))
         .says(1, want(0, &[2]))
         .pump()
-        .says(0, Up::Lock { seat: 0, token: Token(1) })
+        .says(0, ToParent::Lock { seat: 0, token: Token(1) })
         .says(0, read(0, 1))
         .says(1, step(0, Commit { writes: vec![write(0, 8)], ..commit(2) }, 3))
         .pump()
         .says(0, step(0, Commit { writes: vec![write(0, 9)], ..commit(1) }, 4))
         .pump()
-        .says(1, Up::Lock { seat: 0, token: Token(2) })
+        .says(1, ToParent::Lock { seat: 0, token: Token(2) })
         .says(1, read(0, 2))
         .close(1)
         .pump()
@@ -281,7 +288,7 @@ fn lock() -> Vec<u8> {
 /// The largest numbers wherever one fits.
 fn largest() -> Vec<u8> {
     let most =
-        Blob { attempt: u32::MAX, crashes: u32::MAX, interruptions: u32::MAX, ..suspect("a") };
+        Batch { attempt: u32::MAX, crashes: u32::MAX, interruptions: u32::MAX, ..suspect("a") };
     let times = Timing { tasks: u64::MAX, nanos: u64::MAX, samples: vec![(u64::MAX, u64::MAX); 2] };
     let label = |label: &str| LabelCount {
         label: label.into(),
@@ -295,7 +302,7 @@ fn largest() -> Vec<u8> {
         labels: vec![label("a"), label("b")],
         ..Commit::new(Token(u128::MAX))
     };
-    let named = Up::Suspect { token: Token(2), label: "a".into(), data: None };
+    let named = ToParent::Suspect { token: Token(2), label: "a".into(), data: None };
     Talk::default()
         .open(0, 1)
         .says(0, want(0, &[u128::MAX, 2]))
@@ -321,9 +328,9 @@ fn ask(commit: Option<Commit>, want: &[u128]) -> Call {
 }
 
 fn broker_run() -> Vec<Call> {
-    let keep = Some(Lease { token: Token(9), blob: blob(&["2"]) });
-    let posts = vec![blob(&["a", "b"]), Blob { priority: Priority::Low, ..blob(&["c"]) }];
-    let twice = Commit { keep, posts, writes: vec![write(0, 1)], ..commit(1) };
+    let keep = Some(Lease { token: Token(9), batch: batch(&["2"]) });
+    let posts = vec![batch(&["a", "b"]), Batch { priority: Priority::Low, ..batch(&["c"]) }];
+    let twice = Commit { successor: keep, posts, writes: vec![write(0, 1)], ..commit(1) };
     vec![
         ask(None, &[1, 2, 3]),
         ask(Some(twice.clone()), &[4, 5]),

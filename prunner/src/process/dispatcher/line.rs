@@ -3,17 +3,17 @@
 use std::{collections::VecDeque, fmt};
 
 use crate::{
-    broker::{Blob, Commit, Release, Token, Write},
+    broker::{Batch, Commit, Release, Token, Write},
     process::{
         death::Blame,
-        suspects::Held,
-        wire::{Down, WireError, write_frame},
+        suspects::SeatLease,
+        wire::{ToWorker, WireError, write_frame},
     },
 };
 
 /// A seat of a worker process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct SeatId {
     pub(super) line: usize,
     pub(super) seat: u16,
 }
@@ -26,7 +26,7 @@ pub(super) struct Line {
     /// Frames that are to be sent.
     pub(super) out: Vec<u8>,
     /// Whether it knows that others wait for tasks, and for the lock, and has not committed since.
-    pub(super) told: (bool, bool),
+    pub(super) notified: (bool, bool),
     /// Whether it has given back a suspect for which its process was too full, and nothing has ended there
     /// since.
     pub(super) is_full: bool,
@@ -44,11 +44,11 @@ pub(super) struct Dying {
 #[derive(Default)]
 pub(super) struct Seat {
     /// Its leases; it runs the first.
-    pub(super) leases: VecDeque<Held>,
+    pub(super) leases: VecDeque<SeatLease>,
     /// Tokens for leases that it wants and has not got.
     pub(super) want: VecDeque<Token>,
     /// The posts of its next commit, as far as they have come.
-    pub(super) posts: Vec<Blob>,
+    pub(super) posts: Vec<Batch>,
     /// The writes of its next commit, as far as they have come.
     pub(super) writes: Vec<Write>,
     /// A commit that waits for the dict's lock to be free.
@@ -63,7 +63,7 @@ impl Line {
             seats: (0..seats).map(|_| Seat::default()).collect(),
             asked: false,
             out: Vec::new(),
-            told: (false, false),
+            notified: (false, false),
             is_full: false,
             dying: None,
         }
@@ -71,10 +71,10 @@ impl Line {
 
     /// Whether what is leased to it may start: nothing may beside a suspect that runs.
     pub(super) fn has_room(&self) -> bool {
-        !self.is_full && !self.leases().any(Held::is_running_suspect)
+        !self.is_full && !self.leases().any(SeatLease::is_running_suspect)
     }
 
-    pub(super) fn leases(&self) -> impl Iterator<Item = &Held> {
+    pub(super) fn leases(&self) -> impl Iterator<Item = &SeatLease> {
         self.seats.iter().flat_map(|seat| &seat.leases)
     }
 
@@ -83,7 +83,7 @@ impl Line {
     /// A seat runs the first lease that has not ended; it has not even started those behind it. A suspect
     /// that runs does so alone, so it is the only one that can be to blame, or can be interrupted. A worker
     /// that has said which seat it dies of has interrupted the others.
-    pub(super) fn verdicts(&self, blame: Blame) -> Vec<(&Held, Release)> {
+    pub(super) fn verdicts(&self, blame: Blame) -> Vec<(&SeatLease, Release)> {
         let alone = self.leases().find(|lease| lease.is_running_suspect()).map(|lease| lease.token);
         let mut verdicts = Vec::new();
         for (number, seat) in self.seats.iter().enumerate() {
@@ -105,8 +105,8 @@ impl Line {
     }
 
     /// Fails if the frame is too long: a conflict over several values of the dict, each of which came
-    /// in a frame of its own, or a blob that filled one.
-    pub(super) fn say(&mut self, down: &Down) -> Result<(), WireError> {
+    /// in a frame of its own, or a batch that filled one.
+    pub(super) fn send(&mut self, down: &ToWorker) -> Result<(), WireError> {
         write_frame(down, &mut self.out)
     }
 }
@@ -117,7 +117,7 @@ impl fmt::Debug for Line {
             .field("seats", &self.seats)
             .field("asked", &self.asked)
             .field("to be sent", &self.out.len())
-            .field("told", &self.told)
+            .field("told", &self.notified)
             .finish_non_exhaustive()
     }
 }

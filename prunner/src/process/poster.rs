@@ -16,11 +16,11 @@ use serde::Serialize;
 use super::poll::Waker;
 use crate::{
     broker::{
-        Blob, Broker, Commit, Conflict, DeadLetter, Entry, LabelCount, Lease, Lock, Read, Release,
+        Batch, Broker, Commit, Conflict, DeadLetter, Entry, LabelCount, Lease, Lock, Read, Release,
         Step, Tasks, Token, Write,
     },
     codec::{self, Bytes},
-    dict::{Attempts, Home, SharedDict},
+    dict::{Attempts, RemoteDict, SharedDict},
     failure::{Cause, Failure, FailureLog, drop_quietly},
     handler::{Context, Effects, ParallelTaskRunner, Publish},
     payload::Payload,
@@ -29,7 +29,7 @@ use crate::{
     task::{Labeled, Priority},
 };
 
-/// Posts are published in blobs of so many, or sooner if somebody has nothing to do.
+/// Posts are published in batches of so many, or sooner if somebody has nothing to do.
 const MOST_TASKS: usize = 256;
 const MOST_BYTES: usize = 256 << 10;
 
@@ -45,12 +45,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 ///
 /// No code of the program runs while `state` is locked, nor on the thread of the supervisor: it may take
 /// any time.
-pub(super) struct Outside {
+pub(super) struct Poster {
     broker: Arc<dyn Broker>,
     waker: Arc<Waker>,
     payload: Payload,
     /// Whether workers have nothing to do.
-    hungry: AtomicBool,
+    has_idle: AtomicBool,
     /// Why the run has failed: then nobody waits any more.
     failed: OnceLock<String>,
     log: Arc<FailureLog>,
@@ -69,7 +69,7 @@ struct Posted {
     busy: bool,
     /// By priority.
     tasks: [Tasks; 3],
-    blobs: Vec<Blob>,
+    batches: Vec<Batch>,
     /// When somebody who has nothing to do may be given something next.
     due: Instant,
     posted: u64,
@@ -83,7 +83,7 @@ struct Posted {
     broken: Option<String>,
 }
 
-impl Outside {
+impl Poster {
     /// `token` is the lease that keeps the run open.
     pub(super) fn new(
         broker: Arc<dyn Broker>,
@@ -91,11 +91,11 @@ impl Outside {
         waker: Arc<Waker>,
         payload: Payload,
     ) -> Arc<Self> {
-        let outside = Arc::new(Self {
+        let poster = Arc::new(Self {
             broker,
             waker,
             payload,
-            hungry: AtomicBool::new(true),
+            has_idle: AtomicBool::new(true),
             failed: OnceLock::new(),
             log: Arc::default(),
             cut_short: AtomicBool::new(false),
@@ -106,7 +106,7 @@ impl Outside {
                 over: false,
                 busy: false,
                 tasks: Default::default(),
-                blobs: Vec::new(),
+                batches: Vec::new(),
                 due: Instant::now(),
                 posted: 0,
                 dead: Vec::new(),
@@ -116,9 +116,9 @@ impl Outside {
                 broken: None,
             }),
         });
-        let home = OutsideHome(Arc::downgrade(&outside));
-        let _ = outside.dict.set(SharedDict::at(Arc::new(home)));
-        outside
+        let home = PosterDict(Arc::downgrade(&poster));
+        let _ = poster.dict.set(SharedDict::at(Arc::new(home)));
+        poster
     }
 
     /// What notes all dead tasks of the run.
@@ -142,10 +142,10 @@ impl Outside {
         let mut effects = Effects::new(0, dict, buffer.open(), merges);
         (effects.travels, effects.eager) = (true, true);
         effects.posts.narrow();
-        let mut office = Office { outside: self, buffer, scratch: Vec::new() };
+        let mut office = Office { poster: self, buffer, scratch: Vec::new() };
         let mut cx = Context { effects: &mut effects, publish: &mut office };
         let result = Cause::of(|| runner.begin(&mut cx));
-        let result = result.and_then(|()| effects.settle());
+        let result = result.and_then(|()| effects.commit_pending());
         match &result {
             Ok(()) => {
                 effects.merges.end_attempt();
@@ -192,9 +192,9 @@ impl Outside {
     ///
     /// If `begin` has merged or written something that is not committed, it has to publish by itself: to
     /// make bytes of that is for the program's code.
-    pub(super) fn set_hungry(&self, hungry: bool) -> bool {
-        self.hungry.store(hungry, Ordering::Relaxed);
-        if !hungry {
+    pub(super) fn set_has_idle(&self, has_idle: bool) -> bool {
+        self.has_idle.store(has_idle, Ordering::Relaxed);
+        if !has_idle {
             return false;
         }
         // If `begin` posts just now, it may have looked before it was said: so this looks again.
@@ -303,7 +303,7 @@ impl Outside {
                 }
                 state.held = false;
                 state.due = Instant::now() + EAGERNESS;
-                if let Some(keep) = commit.keep {
+                if let Some(keep) = commit.successor {
                     state.token = keep.token;
                     *self.token.lock() = Some(keep.token);
                 }
@@ -314,10 +314,10 @@ impl Outside {
     }
 }
 
-impl fmt::Debug for Outside {
+impl fmt::Debug for Poster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = f.debug_struct("begin");
-        text.field("hungry", &self.hungry).field("failed", &self.failed);
+        text.field("has_idle", &self.has_idle).field("failed", &self.failed);
         match self.state.try_lock() {
             None => text.field("state", &"locked"),
             Some(state) => text
@@ -335,18 +335,18 @@ impl fmt::Debug for Outside {
 impl Posted {
     fn has_posts(&self) -> bool {
         self.commit.is_some()
-            || !self.blobs.is_empty()
+            || !self.batches.is_empty()
             || self.tasks.iter().any(|tasks| !tasks.is_empty())
     }
 
     /// A commit of everything that was posted.
     fn commit(&mut self, writes: Vec<Write>, last: bool) -> Commit {
         self.seal();
-        let keep = || Lease { token: Token::random(), blob: Blob::default() };
+        let keep = || Lease { token: Token::random(), batch: Batch::default() };
         Commit {
             token: self.token,
-            keep: (!last).then(keep),
-            posts: std::mem::take(&mut self.blobs),
+            successor: (!last).then(keep),
+            posts: std::mem::take(&mut self.batches),
             writes,
             posted: std::mem::take(&mut self.posted),
             labels: std::mem::take(&mut self.labels),
@@ -354,12 +354,12 @@ impl Posted {
         }
     }
 
-    /// Makes blobs of what was posted.
+    /// Makes batches of what was posted.
     fn seal(&mut self) {
         for priority in [Priority::Low, Priority::Normal, Priority::High] {
             let tasks = std::mem::take(&mut self.tasks[priority as usize]);
             if !tasks.is_empty() {
-                self.blobs.push(Blob { priority, tasks: tasks.share(), ..Blob::default() });
+                self.batches.push(Batch { priority, tasks: tasks.share(), ..Batch::default() });
             }
         }
     }
@@ -371,7 +371,7 @@ impl Posted {
         tasks.push(task);
         if tasks.len() >= MOST_TASKS || tasks.size() >= MOST_BYTES {
             let tasks = std::mem::take(tasks).share();
-            self.blobs.push(Blob { priority, tasks, ..Blob::default() });
+            self.batches.push(Batch { priority, tasks, ..Batch::default() });
         }
     }
 
@@ -388,7 +388,7 @@ impl Posted {
 
 /// Where the posts of `begin` go.
 struct Office<'a, T> {
-    outside: &'a Arc<Outside>,
+    poster: &'a Arc<Poster>,
     buffer: Buffer<T>,
     /// A task as bytes.
     scratch: Vec<u8>,
@@ -396,15 +396,15 @@ struct Office<'a, T> {
 
 impl<T: Labeled + Serialize> Office<'_, T> {
     fn collect(&mut self, posts: &mut Posts<T>) {
-        let Self { outside, buffer, scratch } = self;
+        let Self { poster, buffer, scratch } = self;
         buffer.drain(posts, |priority, task| {
             scratch.clear();
-            match outside.payload.write(&task, scratch) {
-                Ok(()) => outside.state.lock().post(priority, scratch),
+            match poster.payload.write(&task, scratch) {
+                Ok(()) => poster.state.lock().post(priority, scratch),
                 Err(why) => {
                     let failure = Failure::of(&task, why, 0);
-                    outside.log.add("task died as it was posted", &failure);
-                    outside.state.lock().bury(&failure);
+                    poster.log.add("task died as it was posted", &failure);
+                    poster.state.lock().bury(&failure);
                 }
             }
             drop_quietly(task);
@@ -415,12 +415,12 @@ impl<T: Labeled + Serialize> Office<'_, T> {
 impl<T: Labeled + Serialize> Publish<T> for Office<'_, T> {
     fn publish(&mut self, posts: &mut Posts<T>) {
         self.collect(posts);
-        let mut state = self.outside.state.lock();
-        let hungry = self.outside.hungry.load(Ordering::Relaxed);
-        let due = !state.blobs.is_empty() || (hungry && Instant::now() >= state.due);
+        let mut state = self.poster.state.lock();
+        let has_idle = self.poster.has_idle.load(Ordering::Relaxed);
+        let due = !state.batches.is_empty() || (has_idle && Instant::now() >= state.due);
         // A commit would let the lock go.
-        if due && !self.outside.dict().is_kept() {
-            self.outside.publish_all(&mut state, false);
+        if due && !self.poster.dict().is_lock_held() {
+            self.poster.publish_all(&mut state, false);
         }
     }
 
@@ -430,10 +430,10 @@ impl<T: Labeled + Serialize> Publish<T> for Office<'_, T> {
 }
 
 /// The dict of `begin`.
-struct OutsideHome(Weak<Outside>);
+struct PosterDict(Weak<Poster>);
 
-impl OutsideHome {
-    fn outside(&self) -> Arc<Outside> {
+impl PosterDict {
+    fn outside(&self) -> Arc<Poster> {
         self.0.upgrade().expect("begin runs as long as its run")
     }
 }
@@ -441,26 +441,26 @@ impl OutsideHome {
 /// What `begin` is told if the lock cannot be had.
 const LOST: &str = "begin has lost its lease: the program was stopped for too long";
 
-impl Home for OutsideHome {
+impl RemoteDict for PosterDict {
     fn lock(&self) {
-        let outside = self.outside();
-        let mut state = outside.state.lock();
-        outside.publish_rest(&mut state);
+        let poster = self.outside();
+        let mut state = poster.state.lock();
+        poster.publish_rest(&mut state);
         // Nobody else publishes meanwhile: the lock is asked for on behalf of this very lease.
         state.busy = true;
         let locked = loop {
             if state.held {
                 break Ok(Lock::Held);
             }
-            match outside.broker.lock(state.token) {
-                Ok(Lock::Busy) if outside.failed.get().is_none() => outside.wait(&mut state),
+            match poster.broker.lock(state.token) {
+                Ok(Lock::Busy) if poster.failed.get().is_none() => poster.wait(&mut state),
                 Ok(Lock::Held) => state.held = true,
                 other => break other,
             }
         };
         state.busy = false;
         drop(state);
-        outside.check();
+        poster.check();
         match locked {
             Ok(Lock::Held) => {}
             Ok(Lock::Busy | Lock::Lost) => panic!("{LOST}"),
@@ -473,12 +473,12 @@ impl Home for OutsideHome {
     }
 
     fn read(&self, key: &str, known: u64) -> Option<Entry> {
-        let outside = self.outside();
-        let mut state = outside.state.lock();
-        outside.publish_rest(&mut state);
-        let read = outside.broker.read(state.token, key, known);
+        let poster = self.outside();
+        let mut state = poster.state.lock();
+        poster.publish_rest(&mut state);
+        let read = poster.broker.read(state.token, key, known);
         drop(state);
-        outside.check();
+        poster.check();
         match read {
             Ok(Read::Entry(entry)) => Some(entry),
             Ok(Read::Unchanged) => None,
@@ -488,8 +488,8 @@ impl Home for OutsideHome {
     }
 }
 
-impl fmt::Debug for OutsideHome {
+impl fmt::Debug for PosterDict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OutsideHome").finish_non_exhaustive()
+        f.debug_struct("PosterDict").finish_non_exhaustive()
     }
 }

@@ -12,13 +12,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use line::{Dying, Line, Place, Seat};
+use line::{Dying, Line, Seat, SeatId};
 
 use super::{
     death::Death,
     dump,
-    suspects::{Held, Killer, Obituaries, lost},
-    wire::{Down, Up, WireError},
+    suspects::{Killer, Obituaries, SeatLease, lost},
+    wire::{ToParent, ToWorker, WireError},
 };
 use crate::{
     broker::{Broker, BrokerError, Commit, DeadLetter, Entry, Lock, Read, Release, Step, Token},
@@ -36,18 +36,18 @@ const CONFLICT_FRAME: usize = 16 << 20;
 const TURN: Duration = Duration::from_millis(5);
 
 /// All workers of a run, as far as they lease and commit.
-pub(crate) struct Server {
+pub(crate) struct Dispatcher {
     broker: Arc<dyn Broker>,
     lines: Vec<Option<Line>>,
     /// Seats that have nothing to do, the first one longest.
-    idle: VecDeque<Place>,
+    idle: VecDeque<SeatId>,
     /// Whose commit was a conflict, and when: until it comes again no other writes the dict. Else ten
     /// workers that merge into one entry would refute each other eight times a commit.
-    turn: Option<(Place, Instant)>,
+    turn: Option<(SeatId, Instant)>,
     /// Whether new leases are given out.
     leasing: bool,
     /// Seats of workers that are starting, or could be started: they wait for tasks, too.
-    reserve: usize,
+    startable: usize,
     /// What is said of tasks that have lost workers.
     obituaries: Obituaries,
     policy: Policy,
@@ -58,7 +58,7 @@ pub(crate) struct Server {
     judged: u64,
 }
 
-/// What a server has to know of the settings.
+/// What a dispatcher has to know of the settings.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Policy {
     pub(crate) lease: Duration,
@@ -95,7 +95,7 @@ impl From<WireError> for ServeError {
     }
 }
 
-impl Server {
+impl Dispatcher {
     pub(crate) fn new(broker: Arc<dyn Broker>, policy: Policy) -> Self {
         Self {
             broker,
@@ -103,7 +103,7 @@ impl Server {
             idle: VecDeque::new(),
             turn: None,
             leasing: true,
-            reserve: 0,
+            startable: 0,
             obituaries: Obituaries::new(policy.max_interruptions),
             policy,
             broken: None,
@@ -175,12 +175,12 @@ impl Server {
     }
 
     /// Whether workers have nothing to do, or could be started.
-    pub(crate) fn is_hungry(&self) -> bool {
-        self.has_idle() || self.expected() > 0
+    pub(crate) fn has_idle(&self) -> bool {
+        self.has_idle_seat() || self.expected() > 0
     }
 
     /// Whether a seat could start with something.
-    fn has_idle(&self) -> bool {
+    fn has_idle_seat(&self) -> bool {
         self.idle_seats() > self.unasked()
     }
 
@@ -190,7 +190,7 @@ impl Server {
 
     /// Seats that will ask for tasks as soon as their workers have started.
     fn expected(&self) -> usize {
-        self.reserve + self.unasked()
+        self.startable + self.unasked()
     }
 
     /// Those whose workers have started just now.
@@ -229,29 +229,29 @@ impl Server {
     /// Gives out no more leases, and tells the workers.
     pub(crate) fn drain(&mut self) {
         self.leasing = false;
-        self.tell_all(&Down::Drain);
+        self.tell_all(&ToWorker::Drain);
     }
 
     /// Tells the workers that there is nothing left to do.
     pub(crate) fn finish(&mut self) {
         self.leasing = false;
-        self.tell_all(&Down::Done);
+        self.tell_all(&ToWorker::Done);
     }
 
     /// Lets all workers say what they are doing.
     pub(crate) fn ask_for_dumps(&mut self) {
-        self.tell_all(&Down::Dump);
+        self.tell_all(&ToWorker::Dump);
     }
 
-    fn tell_all(&mut self, down: &Down) {
+    fn tell_all(&mut self, down: &ToWorker) {
         for line in 0..self.lines.len() {
-            self.say(line, down);
+            self.send(line, down);
         }
     }
 
     /// Says how many seats workers have that are starting, or could be started if there were work.
-    pub(crate) fn set_reserve(&mut self, reserve: usize) {
-        self.reserve = reserve;
+    pub(crate) fn set_startable(&mut self, startable: usize) {
+        self.startable = startable;
     }
 
     /// How many seats have nothing to do and could start with something, or will say so in a moment.
@@ -265,21 +265,21 @@ impl Server {
     }
 
     /// Does what a worker asks for.
-    pub(crate) fn handle(&mut self, from: usize, up: Up) -> Result<(), ServeError> {
+    pub(crate) fn handle(&mut self, from: usize, up: ToParent) -> Result<(), ServeError> {
         match up {
-            Up::Ready | Up::Refused(_) | Up::Unable(_) => {
+            ToParent::Ready | ToParent::Refused(_) | ToParent::Unable(_) => {
                 Err(ServeError::Protocol("it says hello in the middle of a run".into()))
             }
-            Up::Posts { seat, blobs } => {
-                self.seat(from, seat)?.posts.extend(blobs);
+            ToParent::Posts { seat, batches } => {
+                self.seat(from, seat)?.posts.extend(batches);
                 Ok(())
             }
-            Up::Writes { seat, writes } => {
+            ToParent::Writes { seat, writes } => {
                 self.seat(from, seat)?.writes.extend(writes);
                 Ok(())
             }
-            Up::Step { seat, commit, want } => {
-                let place = Place { line: from, seat };
+            ToParent::Step { seat, commit, want } => {
+                let place = SeatId { line: from, seat };
                 if let Some(line) = self.lines.get_mut(from).and_then(Option::as_mut) {
                     line.asked = true;
                 }
@@ -302,38 +302,38 @@ impl Server {
                 }
                 Ok(())
             }
-            Up::Lock { seat, token } => {
+            ToParent::Lock { seat, token } => {
                 self.seat(from, seat)?.lock = Some(token);
-                self.ask_for_lock(Place { line: from, seat })
+                self.ask_for_lock(SeatId { line: from, seat })
             }
-            Up::Read { seat, token, key, known } => {
+            ToParent::Read { seat, token, key, known } => {
                 self.seat(from, seat)?;
                 let read = self.broker.read(token, &key, known)?;
                 if read == Read::Lost {
                     self.lose(from, &[token]);
                 }
-                self.say(from, &Down::Read { seat, read });
+                self.send(from, &ToWorker::Read { seat, read });
                 Ok(())
             }
-            Up::Renew(tokens) => {
+            ToParent::Renew(tokens) => {
                 let gone = self.broker.renew(&tokens)?;
                 if !gone.is_empty() {
                     self.lose(from, &gone);
-                    self.say(from, &Down::Gone(gone));
+                    self.send(from, &ToWorker::Gone(gone));
                 }
                 Ok(())
             }
-            Up::Release { seat, token, why } => {
+            ToParent::Release { seat, token, why } => {
                 let mine = self.seat(from, seat)?;
                 let at = mine.leases.iter().position(|lease| lease.token == token);
                 if let Some(released) = at.and_then(|at| mine.leases.remove(at)) {
                     self.broker.release(token, why)?;
                     self.note_release(from, released.is_suspect);
                 }
-                self.wait(Place { line: from, seat });
+                self.wait(SeatId { line: from, seat });
                 Ok(())
             }
-            Up::Suspect { token, label, data } => {
+            ToParent::Suspect { token, label, data } => {
                 let seats = self.lines[from].iter_mut().flat_map(|line| &mut line.seats);
                 let mut leases = seats.flat_map(|seat| &mut seat.leases);
                 if let Some(lease) = leases.find(|lease| lease.token == token) {
@@ -341,17 +341,17 @@ impl Server {
                 }
                 Ok(())
             }
-            Up::Broken(why) => {
+            ToParent::Broken(why) => {
                 self.broken.get_or_insert(why);
                 Ok(())
             }
-            Up::Dying { seat, why } => {
+            ToParent::Dying { seat, why } => {
                 if let Some(line) = self.lines.get_mut(from).and_then(Option::as_mut) {
                     line.dying.get_or_insert(Dying { seat, why });
                 }
                 Ok(())
             }
-            Up::State(text) => {
+            ToParent::State(text) => {
                 dump::print(&format!(
                     "prunner: worker process {from} says of its state:\n{text}\n"
                 ));
@@ -366,22 +366,22 @@ impl Server {
             .ok_or_else(|| ServeError::Protocol(format!("it has no seat {seat}")))
     }
 
-    fn say(&mut self, line: usize, down: &Down) {
+    fn send(&mut self, line: usize, down: &ToWorker) {
         let Some(line) = self.lines.get_mut(line).and_then(Option::as_mut) else { return };
-        if let Err(error) = line.say(down) {
+        if let Err(error) = line.send(down) {
             // It would wait for the answer for ever.
             self.broken.get_or_insert_with(|| format!("a worker cannot be answered: {error}"));
         }
     }
 
-    fn commit(&mut self, place: Place, commit: Commit) -> Result<(), ServeError> {
-        let Place { line, seat } = place;
+    fn commit(&mut self, place: SeatId, commit: Commit) -> Result<(), ServeError> {
+        let SeatId { line, seat } = place;
         let token = commit.token;
         self.turn.take_if(|(whose, _)| *whose == place);
         let waits = self.turn.is_some() && !commit.writes.is_empty();
         let mine = self.seat(line, seat)?;
         if let Some(lease) = mine.leases.iter_mut().find(|lease| lease.token == token) {
-            lease.ended = commit.keep.is_none();
+            lease.ended = commit.successor.is_none();
         }
         if waits {
             mine.commit = Some(commit);
@@ -398,19 +398,19 @@ impl Server {
             Step::Conflict(mut conflict) => {
                 self.turn = Some((place, Instant::now()));
                 bound(&mut conflict.entries);
-                Down::Conflict { seat, token, conflict }
+                ToWorker::Conflict { seat, token, conflict }
             }
             Step::Lost => {
                 self.lose(line, &[token]);
-                Down::Lost { seat, token }
+                ToWorker::Lost { seat, token }
             }
             Step::Leased(..) | Step::Empty(_) | Step::Done => {
                 let at = mine.leases.iter().position(|lease| lease.token == token);
                 let ended = at.and_then(|at| mine.leases.remove(at));
-                if let Some(keep) = commit.keep {
+                if let Some(keep) = commit.successor {
                     let kept = match ended {
                         Some(ended) => ended.kept(&keep),
-                        None => Held::of(&keep),
+                        None => SeatLease::of(&keep),
                     };
                     mine.leases.push_front(kept);
                 }
@@ -418,18 +418,18 @@ impl Server {
                 let ended = commit.labels.iter().map(|it| it.finished.saturating_add(it.dead));
                 self.ended = ended.fold(self.ended, u64::saturating_add);
                 if let Some(line) = &mut self.lines[line] {
-                    (line.told, line.is_full) = ((false, false), false);
+                    (line.notified, line.is_full) = ((false, false), false);
                 }
-                Down::Committed { seat, token }
+                ToWorker::Committed { seat, token }
             }
         };
-        self.say(line, &down);
+        self.send(line, &down);
         self.wait(place);
         Ok(())
     }
 
     /// Notes that a seat has nothing to do, if it has not.
-    fn wait(&mut self, place: Place) {
+    fn wait(&mut self, place: SeatId) {
         let Ok(seat) = self.seat(place.line, place.seat) else { return };
         let idle = seat.leases.is_empty() && !seat.want.is_empty();
         if idle && !self.idle.contains(&place) {
@@ -437,8 +437,8 @@ impl Server {
         }
     }
 
-    fn ask_for_lock(&mut self, place: Place) -> Result<(), ServeError> {
-        let Place { line, seat } = place;
+    fn ask_for_lock(&mut self, place: SeatId) -> Result<(), ServeError> {
+        let SeatId { line, seat } = place;
         let Some(token) = self.seat(line, seat)?.lock else { return Ok(()) };
         let lock = self.broker.lock(token)?;
         if lock != Lock::Busy {
@@ -446,7 +446,7 @@ impl Server {
             if lock == Lock::Lost {
                 self.lose(line, &[token]);
             }
-            self.say(line, &Down::Lock { seat, lock });
+            self.send(line, &ToWorker::Lock { seat, lock });
         }
         Ok(())
     }
@@ -469,7 +469,7 @@ impl Server {
             });
         }
         for seat in 0..open.seats.len() as u16 {
-            self.wait(Place { line, seat });
+            self.wait(SeatId { line, seat });
         }
     }
 
@@ -481,7 +481,7 @@ impl Server {
         for line in 0..self.lines.len() {
             let seats = self.lines[line].as_ref().map_or(0, |line| line.seats.len());
             for seat in 0..seats as u16 {
-                let place = Place { line, seat };
+                let place = SeatId { line, seat };
                 if let Some(commit) = self.seat(line, seat)?.commit.take() {
                     self.commit(place, commit)?;
                 }
@@ -508,8 +508,8 @@ impl Server {
 
     /// A suspect that was given back must not come again while others can take it: it could not be alone.
     fn note_release(&mut self, from: usize, is_suspect: bool) {
-        let other = |place: &Place| place.line != from && self.has_room(place.line);
-        let elsewhere = self.reserve > 0 || self.idle.iter().any(other);
+        let other = |place: &SeatId| place.line != from && self.has_room(place.line);
+        let elsewhere = self.startable > 0 || self.idle.iter().any(other);
         if let Some(line) = self.lines.get_mut(from).and_then(Option::as_mut) {
             let is_busy = line.leases().next().is_some();
             line.is_full = is_busy && (line.is_full || (is_suspect && elsewhere));
@@ -518,7 +518,7 @@ impl Server {
 
     /// A second lease for those who have one, if there is more than enough.
     fn serve_ahead(&mut self) -> Result<(), ServeError> {
-        if self.has_idle() {
+        if self.has_idle_seat() {
             return Ok(());
         }
         for line in 0..self.lines.len() {
@@ -528,23 +528,23 @@ impl Server {
                 let mine = self.seat(line, seat)?;
                 let wants = !mine.want.is_empty() && !mine.leases.is_empty();
                 if wants && self.broker.watch(0, Duration::ZERO)?.queued > self.expected() {
-                    self.lease(Place { line, seat })?;
+                    self.lease(SeatId { line, seat })?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Leases a blob to a seat; false if there is none.
-    fn lease(&mut self, place: Place) -> Result<bool, ServeError> {
-        let Place { line, seat } = place;
+    /// Leases a batch to a seat; false if there is none.
+    fn lease(&mut self, place: SeatId) -> Result<bool, ServeError> {
+        let SeatId { line, seat } = place;
         let Some(&token) = self.seat(line, seat)?.want.front() else { return Ok(true) };
         match self.broker.step(None, &[token])? {
             Step::Leased(leases, _) => {
                 let mine = self.seat(line, seat)?;
                 mine.want.pop_front();
-                mine.leases.extend(leases.iter().map(Held::of));
-                self.say(line, &Down::Leased { seat, leases });
+                mine.leases.extend(leases.iter().map(SeatLease::of));
+                self.send(line, &ToWorker::Leased { seat, leases });
                 Ok(true)
             }
             _ => Ok(false),
@@ -555,17 +555,17 @@ impl Server {
     fn ask_for_more(&mut self) -> Result<(), ServeError> {
         let watched = self.broker.watch(0, Duration::ZERO)?;
         let lock = watched.lock_waiting > 0;
-        let tasks = self.has_idle() || self.expected() > watched.queued;
+        let tasks = self.has_idle_seat() || self.expected() > watched.queued;
         if !tasks && !lock {
             return Ok(());
         }
         for number in 0..self.lines.len() {
             let Some(line) = &mut self.lines[number] else { continue };
             let busy = line.seats.iter().any(|seat| !seat.leases.is_empty());
-            let news = (tasks && !line.told.0) || (lock && !line.told.1);
+            let news = (tasks && !line.notified.0) || (lock && !line.notified.1);
             if busy && news {
-                line.told = (tasks || line.told.0, lock || line.told.1);
-                self.say(number, &Down::Wanted { tasks, lock });
+                line.notified = (tasks || line.notified.0, lock || line.notified.1);
+                self.send(number, &ToWorker::Wanted { tasks, lock });
             }
         }
         Ok(())
@@ -585,14 +585,14 @@ fn bound(entries: &mut Vec<Entry>) {
     entries.truncate(fitting);
 }
 
-impl fmt::Debug for Server {
+impl fmt::Debug for Dispatcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server")
+        f.debug_struct("Dispatcher")
             .field("lines", &self.lines)
             .field("idle", &self.idle)
             .field("turn", &self.turn)
             .field("leasing", &self.leasing)
-            .field("reserve", &self.reserve)
+            .field("startable", &self.startable)
             .field("ended", &self.ended)
             .field("judged", &self.judged)
             .finish_non_exhaustive()
