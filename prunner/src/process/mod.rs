@@ -271,9 +271,12 @@ fn finished(outcome: Outcome, begin: Result<(), Cause>, ended: Ended) -> (Finish
         ..LabelCount::default()
     });
     labels.extend(killers);
-    let rows = labels
-        .iter()
-        .map(|it| LabelStats::of(&it.label, it.finished, it.dead, Times::of(&it.times)));
+    let rows = labels.into_iter().map(|LabelCount { label, finished, dead, times }| LabelStats {
+        label,
+        finished,
+        dead,
+        times: Times::of(&times),
+    });
     let kind = ended.failed.map(|failed| match failed {
         Failed::Dict(why) => Kind::Dict(why),
         Failed::Workers(why) => Kind::Workers(why),

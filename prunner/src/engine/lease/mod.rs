@@ -16,7 +16,6 @@
 //! * `home`: the dict of a worker, whose truth is the broker's.
 
 mod batching;
-mod counts;
 mod draft;
 mod home;
 mod keeper;

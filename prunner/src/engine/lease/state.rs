@@ -12,7 +12,6 @@ use std::{
 
 use super::{
     batching::{Batching, LeaseOrder},
-    counts::Counts,
     draft::{Draft, UNREADABLE, letter},
     lanes::{End, Lane},
     outgoing::Outgoing,
@@ -23,6 +22,7 @@ use crate::{
     broker::{Batch, DeadLetter, Lease, Lock, Malformed, Read, Tasks, Token},
     engine::stop::Phase,
     failure::{Cause, Failure},
+    stats::LabelTable,
     task::Priority,
 };
 
@@ -56,7 +56,7 @@ pub(super) struct State {
     /// The task that runs.
     running: Option<Running>,
     /// What those that have ended have done, and the broker does not know.
-    pub(super) counts: Counts,
+    pub(super) labels: LabelTable,
     pub(super) posted: u64,
     pub(super) dead: Vec<DeadLetter>,
     /// How many have ended since the last commit.
@@ -103,7 +103,7 @@ impl State {
             local: Default::default(),
             cuts: 0,
             running: None,
-            counts: Counts::default(),
+            labels: LabelTable::default(),
             posted: 0,
             dead: Vec::new(),
             ended: 0,
@@ -297,7 +297,7 @@ impl State {
 
     /// The running task has died.
     pub(super) fn die_running(&mut self, label: usize, failure: &Failure) {
-        self.counts.die(label);
+        self.labels.die(label);
         let task = self.running_bytes().map(<[u8]>::to_vec).unwrap_or_default();
         self.dead.push(letter(task, failure));
         self.end_running();
@@ -306,14 +306,14 @@ impl State {
     /// The running task could not even be counted.
     #[cold]
     pub(super) fn die_uncounted(&mut self, failure: &Failure) {
-        let label = self.counts.place(failure.label());
+        let label = self.labels.row(failure.label());
         self.die_running(label, failure);
     }
 
     /// A task has died of its bytes.
     fn die_unread(&mut self, task: Vec<u8>, failure: &Failure) {
-        let label = self.counts.place(failure.label());
-        self.counts.die(label);
+        let label = self.labels.row(failure.label());
+        self.labels.die(label);
         self.dead.push(letter(task, failure));
         self.ended += 1;
     }
@@ -330,7 +330,7 @@ impl State {
         self.roots.close();
         self.running = None;
         self.cuts += 1;
-        self.counts.take();
+        self.labels.take();
         self.dead.clear();
         (self.posted, self.ended) = (0, 0);
     }
@@ -377,7 +377,7 @@ impl State {
             roots,
             local,
             posted: mem::take(&mut self.posted),
-            labels: self.counts.take(),
+            labels: self.labels.take(),
             dead: mem::take(&mut self.dead),
         };
         (self.ended, self.held) = (0, false);

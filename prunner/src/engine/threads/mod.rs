@@ -4,6 +4,7 @@
 //! comments of the code refer to both.
 
 mod epochs;
+mod label_counts;
 #[cfg(all(test, prunner_loom))]
 mod models;
 mod parking;
@@ -67,7 +68,7 @@ fn collect<R: ParallelTaskRunner, Q: Queue<R::Task>>(
     let results = shared.take_results();
     let started = results.len();
     let left = results.iter().map(|result| result.left).sum();
-    let rows = results.into_iter().flat_map(|result| result.meter.into_rows()).collect();
+    let rows = results.into_iter().flat_map(|result| result.labels.into_rows()).collect();
     let failures = shared.failures.finish();
     let (dict, broken) = shared.dict.finish();
     Finished { begin, totals, left, rows, failures, dict, broken, started }

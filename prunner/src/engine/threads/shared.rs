@@ -4,12 +4,12 @@ use std::sync::{Arc, OnceLock};
 
 use crossbeam_utils::CachePadded;
 
-use super::{epochs::Epochs, parking::Sleepers};
+use super::{epochs::Epochs, label_counts::LabelCounts, parking::Sleepers};
 use crate::{
     dict::{Attempts, Merges, SharedDict},
     engine::{Totals, stop::Stop},
     failure::{Failure, FailureLog},
-    handler::{ParallelTaskRunner, meter::Meter},
+    handler::ParallelTaskRunner,
     queue::{Order, Queue, Stealer as _},
     sync::{AtomicU64, Mutex, Ordering},
 };
@@ -63,7 +63,7 @@ fn add(count: &AtomicU64, more: u64) {
 
 /// What a worker leaves behind.
 pub(super) struct WorkerResult {
-    pub(super) meter: Meter,
+    pub(super) labels: LabelCounts,
     /// How many tasks were in its queue when it stopped.
     pub(super) left: u64,
 }

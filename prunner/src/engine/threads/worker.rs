@@ -8,13 +8,14 @@ use std::{
 };
 
 use super::{
+    label_counts::LabelCounts,
     search::search,
     shared::{Remote, Shared, WorkerResult},
     steal_throttle::StealThrottle,
 };
 use crate::{
     failure::{Cause, Failure, PanicWatch, drop_quietly, unless_it_panics},
-    handler::{Context, Effects, ParallelTaskRunner, Publish, meter::Meter},
+    handler::{Context, Effects, ParallelTaskRunner, Publish},
     queue::{Posts, Queue, Stealer as _},
     stats::Stopwatch,
     sync::BarrierPair as _,
@@ -24,7 +25,7 @@ use crate::{
 pub(super) struct Worker<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> {
     pub(super) post_office: PostOffice<'scope, 'env, R, Q>,
     pub(super) effects: Effects<R::Task>,
-    meter: Meter,
+    labels: LabelCounts,
     pub(super) throttle: StealThrottle,
     /// The task that runs, or is about to. It stays here while it runs, so that a panic, which leaves
     /// the handler's frames, does not take it along.
@@ -72,7 +73,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
         Self {
             post_office: PostOffice { shared, scope, me, queue, remote },
             effects: Effects::new(me, shared.dict.of_this_thread(), Posts::new(), merges),
-            meter: Meter::new(),
+            labels: LabelCounts::new(),
             throttle: StealThrottle::new(me),
             hand: None,
             started: None,
@@ -128,7 +129,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
             if !stop.is_going() {
                 return;
             }
-            let measure = self.meter.start(task);
+            let measure = self.labels.start(task);
             if measure {
                 self.started = Some(Stopwatch::start());
             }
@@ -149,7 +150,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
     #[inline(never)]
     fn measured(&mut self) {
         if let (Some(started), Some(task)) = (self.started.take(), &self.hand) {
-            self.meter.measured(task, started.elapsed());
+            self.labels.measured(task, started.elapsed());
         }
     }
 
@@ -175,7 +176,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
         if self.hand.is_some() {
             self.die(Cause::panic(payload));
         } else if mem::take(&mut self.dropped) {
-            let label = self.meter.last_died();
+            let label = self.labels.last_died();
             self.effects.discard();
             self.bury(Failure::new(label, None, Cause::panic(payload), self.post_office.me));
         } else {
@@ -191,7 +192,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
         // which may panic, too.
         unless_it_panics(|| self.measured());
         let Some(task) = self.hand.take() else { return };
-        unless_it_panics(|| self.meter.died(&task));
+        unless_it_panics(|| self.labels.died(&task));
         self.effects.discard();
         self.bury(Failure::of(&task, cause, self.post_office.me));
         drop_quietly(task);
@@ -225,7 +226,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
             drop_quietly(task);
         }
         log::debug!("worker {} stops", self.post_office.me);
-        shared.report_result(WorkerResult { meter: self.meter, left });
+        shared.report_result(WorkerResult { labels: self.labels, left });
     }
 
     /// Looks for a task elsewhere; the hand stays empty when the run is over.
