@@ -162,12 +162,12 @@ pub trait Broker: Send + Sync {
     /// # Errors
     ///
     /// When the broker cannot be reached or cannot write. Whether the commit was applied is then
-    /// unknown; it may be sent again. Also when the commit [keeps](Commit::keep) its lease under a
+    /// unknown; it may be sent again. Also when the commit [keeps](Commit::successor) its lease under a
     /// token that is in use: then nothing was done.
     fn step(&self, commit: Option<&Commit>, want: &[Token]) -> Result<Step, BrokerError>;
 
     /// Asks for the dict's lock on behalf of a lease. It is held until that lease ends, by a commit
-    /// (also one that [keeps](Commit::keep) the lease) or otherwise.
+    /// (also one that [keeps](Commit::successor) the lease) or otherwise.
     ///
     /// Who is answered [`Lock::Busy`] asks again; the lock is given in the order of the first
     /// questions. When it is free it belongs to the next one at once, who need not have asked again.
