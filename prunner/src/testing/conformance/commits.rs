@@ -1,14 +1,10 @@
 //! What a commit does: all of it, once.
 
-use super::*;
+use super::{together::together, *};
 use crate::broker::{DeadLetter, KEPT_DEAD_LETTERS};
 
 /// Everything that a commit says is true when it is answered, and nothing of it before.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn commits_are_whole(make: Make<'_>) {
+pub(super) fn commits_are_whole(make: Fresh<'_>) {
     let run = Run::new(make, [batch(&[b"a"])]);
     let lease = run.take();
     let before = Outcome { left: 1, ..Outcome::default() };
@@ -26,11 +22,7 @@ pub fn commits_are_whole(make: Make<'_>) {
 }
 
 /// A commit may be sent again: the second one is lost and does nothing.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn commits_count_once(make: Make<'_>) {
+pub(super) fn commits_count_once(make: Fresh<'_>) {
     let run = Run::new(make, [batch(&[b"a"])]);
     let commit = rich(run.take().token);
     let want = [Token::random()];
@@ -55,11 +47,7 @@ pub fn commits_count_once(make: Make<'_>) {
 }
 
 /// What a broker has answered stays true, whoever dies next.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn answered_commits_stay(make: Make<'_>) {
+pub(super) fn answered_commits_stay(make: Fresh<'_>) {
     let died_itself: fn(&Run, Token) = |run, token| run.release(token, Release::Crashed);
     let another_died: fn(&Run, Token) = |run, _| {
         let other = run.take().token;
@@ -84,11 +72,7 @@ pub fn answered_commits_stay(make: Make<'_>) {
 }
 
 /// A commit may keep a part of its lease, under another token.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn kept_leases_go_on(make: Make<'_>) {
+pub(super) fn kept_leases_go_on(make: Fresh<'_>) {
     let run = Run::new(make, [batch(&[b"a", b"b"])]);
     let first = run.take();
     run.age();
@@ -121,11 +105,7 @@ pub fn kept_leases_go_on(make: Make<'_>) {
 
 /// A lease that goes on under a token that is in use would take the place of another one; the commit
 /// is refused.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn keeping_needs_a_new_token(make: Make<'_>) {
+pub(super) fn keeping_needs_a_new_token(make: Fresh<'_>) {
     let run = Run::new(make, [batch(&[b"a"]), batch(&[b"b"])]);
     let [mine, other] = [run.take(), run.take()];
     for token in [mine.token, other.token] {
@@ -140,11 +120,7 @@ pub fn keeping_needs_a_new_token(make: Make<'_>) {
 }
 
 /// A commit that writes what has changed meanwhile does nothing at all, and its lease goes on.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn conflicts_change_nothing(make: Make<'_>) {
+pub(super) fn conflicts_change_nothing(make: Fresh<'_>) {
     let run = Run::new(make, [batch(&[b"a"]), batch(&[b"b"])]);
     let [first, second] = [run.take(), run.take()];
     run.commit(&Commit { posts: Vec::new(), ..rich(first.token) });
@@ -178,11 +154,7 @@ pub fn conflicts_change_nothing(make: Make<'_>) {
 }
 
 /// Versions count writes, also those that take the value out.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn versions_only_grow(make: Make<'_>) {
+pub(super) fn versions_only_grow(make: Fresh<'_>) {
     let run = Run::new(make, [batch(&[b"a"])]);
     let mut token = run.take().token;
     let mut values = [value("v"), None, None, value("v"), value("w"), None].into_iter().enumerate();
@@ -208,11 +180,7 @@ pub fn versions_only_grow(make: Make<'_>) {
 }
 
 /// A reader that knows the version is told no more than that.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn reads_know_versions(make: Make<'_>) {
+pub(super) fn reads_know_versions(make: Fresh<'_>) {
     let run = Run::new(make, [batch(&[b"a"]), batch(&[b"b"])]);
     let [first, second] = [run.take(), run.take()];
     let never = Read::Entry(entry("k", 0, None));
@@ -231,11 +199,7 @@ pub fn reads_know_versions(make: Make<'_>) {
 }
 
 /// Counts of one label add up over all commits, and so do its times.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn labels_add_up(make: Make<'_>) {
+pub(super) fn labels_add_up(make: Fresh<'_>) {
     let timed = |label: &str, tasks: u64, nanos: u64, samples: &[(u64, u64)]| LabelCount {
         times: Timing { tasks, nanos, samples: samples.to_vec() },
         ..count(label, tasks, 1)
@@ -259,11 +223,7 @@ pub fn labels_add_up(make: Make<'_>) {
 }
 
 /// All that die are counted; the first ones are kept in full.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn few_dead_letters_are_kept(make: Make<'_>) {
+pub(super) fn few_dead_letters_are_kept(make: Fresh<'_>) {
     let letters: Vec<_> = (0..KEPT_DEAD_LETTERS + 1)
         .map(|number| DeadLetter {
             task: Bytes(number.to_le_bytes().into()),
@@ -284,4 +244,79 @@ pub fn few_dead_letters_are_kept(make: Make<'_>) {
     );
     assert_eq!(outcome.labels[0].dead, letters.len() as u64, "all that die are counted");
     assert_eq!(outcome.crashed, 0, "who dies of an error has not crashed");
+}
+
+/// A commit is lost when it is sent again, however much was committed since, and leases nothing then.
+pub(super) fn a_commit_sent_again_much_later_is_lost(make: Fresh<'_>) {
+    let run = Run::new(make, [batch(&[b"a"]), batch(&[b"b"])]);
+    let mut commits = vec![rich(run.take().token)];
+    run.commit(&commits[0]);
+    let mut token = run.take().token;
+    for _ in 0..1000 {
+        let kept = successor();
+        let next = kept.token;
+        let commit = Commit { successor: Some(kept), ..Commit::new(token) };
+        assert_eq!(run.commit(&commit), Step::Empty(0), "a lease can be kept again and again");
+        commits.push(commit);
+        token = next;
+    }
+    let (before, queued) = (run.outcome(), run.look().queued);
+    for commit in commits.iter().step_by(97) {
+        let step = run.step(Some(commit), &[Token::random()]);
+        assert_eq!(step, Step::Lost, "a commit that is sent again much later is lost");
+    }
+    assert_eq!(run.outcome(), before, "a commit that is sent again much later does nothing");
+    assert_eq!(run.look().queued, queued, "a commit that is lost leases nothing");
+}
+
+/// A commit may be sent again while it is still being applied: one of the two is lost.
+pub(super) fn equal_commits_at_the_same_time_count_once(make: Fresh<'_>) {
+    const ROUNDS: usize = 100;
+    let run = Run::new(make, vec![batch(&[b"a"]); ROUNDS + 1]);
+    for round in 1..=ROUNDS {
+        let labels = vec![count("a", 1, 0)];
+        let commit = Commit { posted: 1, labels, ..Commit::new(run.take().token) };
+        let steps = together(&run, 2, |member| member.run.commit(&commit));
+        let lost = steps.iter().filter(|&step| *step == Step::Lost).count();
+        assert_eq!(lost, 1, "of two equal commits at the same time one is lost");
+        let posted = run.outcome().posted;
+        assert_eq!(posted, round as u64, "two equal commits at the same time count once");
+    }
+}
+
+/// Of two commits that write one entry at the same time one is a conflict: no write is lost.
+pub(super) fn writes_at_the_same_time_are_all_kept(make: Fresh<'_>) {
+    const WRITERS: u32 = 4;
+    const TIMES: u64 = 100;
+    let run = Run::new(make, vec![batch(&[b"a"]); WRITERS as usize]);
+    together(&run, WRITERS, |member| {
+        let mut token = member.run.take().token;
+        let mut known = entry("sum", 0, None);
+        for _ in 0..TIMES {
+            (token, known) = add_one(&member.run, token, known);
+        }
+    });
+    let sum = TIMES * u64::from(WRITERS);
+    let entries = [entry("sum", sum, value(&sum.to_string()))];
+    assert_eq!(run.outcome().entries, entries, "writes at the same time are all kept");
+}
+
+/// Adds one to what is there, `known` or not, and keeps the lease. The new token, and what is known now.
+fn add_one(run: &Run, token: Token, mut known: Entry) -> (Token, Entry) {
+    loop {
+        let kept = successor();
+        let next = kept.token;
+        let now = value(&(number_of(&known) + 1).to_string());
+        let writes = vec![write("sum", known.version, now.clone())];
+        let commit = Commit { writes, successor: Some(kept), ..Commit::new(token) };
+        match run.commit(&commit) {
+            Step::Conflict(Conflict { mut entries, locked: false }) if entries.len() == 1 => {
+                known = entries.remove(0);
+            }
+            step => {
+                assert_eq!(step, Step::Empty(0), "a commit is applied or in conflict");
+                return (next, entry("sum", known.version + 1, now));
+            }
+        }
+    }
 }

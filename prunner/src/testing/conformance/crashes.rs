@@ -14,19 +14,21 @@ fn take_all(run: &Run) -> Vec<Lease> {
 }
 
 /// The tasks of a batch that has killed a worker come back as suspects, each by itself.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn crashed_tasks_come_back_one_by_one(make: Make<'_>) {
-    let whole = Batch { attempt: 4, ..with_priority(Priority::High, batch(&[b"a", b"b", b"c"])) };
+pub(super) fn crashed_tasks_come_back_one_by_one(make: Fresh<'_>) {
+    for priority in [Priority::High, Priority::Normal, Priority::Low] {
+        let tasks = batch(&[b"a", b"b", b"c"]);
+        come_back_one_by_one(make, &Batch { attempt: 4, interruptions: 2, priority, ..tasks });
+    }
+}
+
+fn come_back_one_by_one(make: Fresh<'_>, whole: &Batch) {
     let run = Run::new(make, [whole.clone()]);
     let lease = run.take();
     run.release(lease.token, Release::Crashed);
     assert_eq!(run.commit(&rich(lease.token)), Step::Lost, "a released lease is gone");
     let mut singles: Vec<_> = take_all(&run).into_iter().map(|lease| lease.batch).collect();
     singles.sort_by_key(tasks);
-    let expected: Vec<_> = tasks(&whole)
+    let expected: Vec<_> = tasks(whole)
         .into_iter()
         .map(|task| Batch { attempt: 5, suspect: true, tasks: Tasks::one(&task), ..whole.clone() })
         .collect();
@@ -40,11 +42,7 @@ pub fn crashed_tasks_come_back_one_by_one(make: Make<'_>) {
 
 /// A batch whose worker was killed for reasons of its own comes back as it was, one more attempt and one
 /// more interruption.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn interruptions_charge_no_task(make: Make<'_>) {
+pub(super) fn interruptions_charge_no_task(make: Fresh<'_>) {
     let suspect = Batch { suspect: true, crashes: MOST_CRASHES - 1, ..batch(&[b"a"]) };
     let several = (batch(&[b"a", b"b"]), MOST_INTERRUPTIONS / 2);
     for (whole, most) in [several, (suspect, MOST_INTERRUPTIONS)] {
@@ -64,11 +62,7 @@ pub fn interruptions_charge_no_task(make: Make<'_>) {
 
 /// There is an end to interruptions: half of them are for a batch, and then its tasks come back one by
 /// one; a single task that has used up all is dead. A lease that expires is an interruption.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn interruptions_have_an_end(make: Make<'_>) {
+pub(super) fn interruptions_have_an_end(make: Fresh<'_>) {
     for expires in [false, true] {
         let run = Run::new(make, [batch(&[b"a", b"b"])]);
         let interrupt = |lease: &Lease| match expires {
@@ -110,11 +104,7 @@ pub fn interruptions_have_an_end(make: Make<'_>) {
 
 /// A task that kills every worker dies at the third time that it was a suspect; its neighbours finish
 /// and the run ends.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn poison_dies_alone(make: Make<'_>) {
+pub(super) fn poison_dies_alone(make: Fresh<'_>) {
     let run = Run::new(make, [batch(&[b"a", b"poison", b"b"]), batch(&[b"c"])]);
     let mut kills = 0;
     let mut finished = BTreeMap::new();
@@ -158,11 +148,7 @@ pub fn poison_dies_alone(make: Make<'_>) {
 }
 
 /// A lease that expires was interrupted: its worker was lost, and its tasks are no suspects.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn expiry_is_an_interruption(make: Make<'_>) {
+pub(super) fn expiry_is_an_interruption(make: Fresh<'_>) {
     let suspect = Batch { suspect: true, crashes: MOST_CRASHES - 1, ..batch(&[b"a"]) };
     for whole in [batch(&[b"a", b"b"]), suspect] {
         let run = Run::new(make, [whole.clone()]);
@@ -182,11 +168,7 @@ pub fn expiry_is_an_interruption(make: Make<'_>) {
 }
 
 /// Tasks that cannot be told apart die at the first crash, as one letter; the broker lives.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn malformed_tasks_die_whole(make: Make<'_>) {
+pub(super) fn malformed_tasks_die_whole(make: Fresh<'_>) {
     // Each as it is written: the number of the tasks, of the bytes, and the bytes.
     let all: [&[u8]; 4] = [
         &[2, 5, 1, 0, 0, 0, b'a'],
@@ -215,11 +197,7 @@ pub fn malformed_tasks_die_whole(make: Make<'_>) {
 }
 
 /// A lease without tasks (that of `begin`, say) does not come back, nor are there posts without tasks.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn leases_without_tasks_vanish(make: Make<'_>) {
+pub(super) fn leases_without_tasks_vanish(make: Fresh<'_>) {
     let released = [Release::Crashed, Release::Unstarted, Release::Interrupted].map(Some);
     for why in released.into_iter().chain([None]) {
         let run = Run::new(make, [Batch::default()]);
@@ -238,4 +216,34 @@ pub fn leases_without_tasks_vanish(make: Make<'_>) {
     let commit = Commit { posts: vec![Batch::default()], ..Commit::new(run.take().token) };
     let step = run.step(Some(&commit), &[Token::random()]);
     assert_eq!(step, Step::Done, "posts without tasks are left out");
+}
+
+/// How often a task was tried, and what it is suspected of, goes with it: through commits that post it
+/// or keep it, and through a lease that was not started.
+pub(super) fn attempts_and_suspicions_travel(make: Fresh<'_>) {
+    let known = Batch {
+        priority: Priority::Low,
+        attempt: 7,
+        suspect: true,
+        crashes: MOST_CRASHES - 1,
+        interruptions: 3,
+        ..batch(&[b"x"])
+    };
+    let run = Run::new(make, [batch(&[b"a"])]);
+    let kept = Lease { token: Token::random(), batch: known.clone() };
+    let token = run.take().token;
+    let posts = vec![known.clone()];
+    run.commit(&Commit { posts, successor: Some(kept.clone()), ..Commit::new(token) });
+    let posted = run.take();
+    assert_eq!(posted.batch, known, "what a commit posts is known as it was");
+    run.commit(&Commit::new(posted.token));
+    run.release(kept.token, Release::Unstarted);
+    let again = run.take();
+    assert_eq!(again.batch, known, "what a commit keeps is known as it was");
+    run.release(again.token, Release::Interrupted);
+    let again = run.take();
+    let expected = Batch { attempt: 8, interruptions: 4, ..known };
+    assert_eq!(again.batch, expected, "an interruption adds to what is known");
+    run.release(again.token, Release::Crashed);
+    assert_eq!(run.outcome().crashed, 1, "what was known of a task counts when it crashes");
 }

@@ -9,20 +9,16 @@ use std::{
     time::Instant,
 };
 
-use super::*;
+use super::{together::ends_during, *};
+use crate::broker::{MOST_CRASHES, MOST_INTERRUPTIONS};
 
-/// How long one watches who must be woken before.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// No round of a case takes longer than this on any broker that works.
-const IN_TIME: Duration = Duration::from_secs(20);
+/// How long one watches who must be woken before: so short that a case that waits in vain can say so.
+fn patience(run: &Run) -> Duration {
+    run.harness.limit() / 2
+}
 
 /// A run is over when nothing is queued and no lease is out, and it stays over.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn done_when_nothing_is_left(make: Make<'_>) {
+pub(super) fn done_when_nothing_is_left(make: Fresh<'_>) {
     let run = Run::new(make, []);
     assert_eq!(run.step(None, &[]), Step::Done, "a run without tasks is over");
 
@@ -50,11 +46,7 @@ pub fn done_when_nothing_is_left(make: Make<'_>) {
 }
 
 /// A commit that posts is not the end: it takes its own posts in the same step.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn a_commit_takes_its_own_posts(make: Make<'_>) {
+pub(super) fn a_commit_takes_its_own_posts(make: Fresh<'_>) {
     let run = Run::new(make, [batch(&[b"a"])]);
     let mut token = run.take().token;
     for _ in 0..5 {
@@ -73,11 +65,7 @@ pub fn a_commit_takes_its_own_posts(make: Make<'_>) {
 }
 
 /// What has not ended is counted where it is, queued or leased, whatever workers claim to have posted.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn what_is_left_is_counted(make: Make<'_>) {
+pub(super) fn what_is_left_is_counted(make: Fresh<'_>) {
     let run = Run::new(make, [batch(&[b"a", b"b"]), batch(&[b"c"]), batch(&[b"d"])]);
     assert_eq!(run.outcome().left, 4, "queued tasks are left");
     let mut leases: Vec<_> = (0..3).map(|_| run.take()).collect();
@@ -121,13 +109,14 @@ enum End {
 }
 
 /// Runs tasks until it is told that the run is over; `ended` counts tasks before their commit.
-fn work(broker: &dyn Broker, ended: &AtomicU64, all: u64, watches: bool) -> End {
+fn work(run: &Run, ended: &AtomicU64, all: u64, watches: bool) -> End {
     let started = Instant::now();
+    let patience = patience(run);
     let mut commit: Option<Commit> = None;
     let mut token = Token::random();
-    while started.elapsed() < IN_TIME {
-        let seen = if watches { broker.watch(0, Duration::ZERO).expect("a look").seen } else { 0 };
-        match broker.step(commit.as_ref(), &[token]).expect("the broker steps") {
+    while started.elapsed() < patience {
+        let seen = if watches { run.look().seen } else { 0 };
+        match run.step(commit.as_ref(), &[token]) {
             Step::Leased(leases, _) => {
                 let next: Vec<_> = leases
                     .iter()
@@ -147,7 +136,7 @@ fn work(broker: &dyn Broker, ended: &AtomicU64, all: u64, watches: bool) -> End 
             Step::Empty(_) => {
                 commit = None;
                 if watches {
-                    broker.watch(seen, PATIENCE).expect("the broker is watched");
+                    run.broker.watch(seen, patience).expect("the broker is watched");
                 } else {
                     thread::yield_now();
                 }
@@ -161,11 +150,7 @@ fn work(broker: &dyn Broker, ended: &AtomicU64, all: u64, watches: bool) -> End 
 }
 
 /// Many that commit and ask at once never find the end while a lease is out, and all find it then.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn many_find_the_end_together(make: Make<'_>) {
+pub(super) fn many_find_the_end_together(make: Fresh<'_>) {
     const DEPTH: u8 = 40;
     const WORKERS: usize = 4;
     let all = tree(DEPTH);
@@ -175,12 +160,12 @@ pub fn many_find_the_end_together(make: Make<'_>) {
         let start = Barrier::new(WORKERS);
         let ends: Vec<_> = thread::scope(|scope| {
             let workers: Vec<_> = (0..WORKERS)
-                .map(|_| run.harness.broker())
-                .map(|broker| {
+                .map(|_| run.another())
+                .map(|run| {
                     let (ended, start) = (&ended, &start);
                     scope.spawn(move || {
                         start.wait();
-                        work(&*broker, ended, all, round % 2 == 0)
+                        work(&run, ended, all, round % 2 == 0)
                     })
                 })
                 .collect();
@@ -196,11 +181,7 @@ pub fn many_find_the_end_together(make: Make<'_>) {
 }
 
 /// Who has asked in vain counts as one until it has a lease, gives up or asks again.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn waiting_workers_are_counted(make: Make<'_>) {
+pub(super) fn waiting_workers_are_counted(make: Fresh<'_>) {
     let run = Run::new(make, [batch(&[b"a"])]);
     let busy = run.take().token;
     let [first, spare, second, third] = [(); 4].map(|()| Token::random());
@@ -232,49 +213,147 @@ pub fn waiting_workers_are_counted(make: Make<'_>) {
 }
 
 /// Who watches is woken by a batch, a worker that waits, the lock and the end.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn who_watches_is_woken(make: Make<'_>) {
+pub(super) fn who_watches_is_woken(make: Fresh<'_>) {
     let run = Run::new(make, [batch(&[b"a"]), batch(&[b"b"])]);
     let [first, second] = [run.take().token, run.take().token];
-    let [waits, next, last] = [(); 3].map(|()| Token::random());
+    let [waits, next, holder, last] = [(); 4].map(|()| Token::random());
     let keep = |token| Some(Lease { token, batch: batch(&[b"b"]) });
     let stops_asking = Commit { successor: keep(next), ..Commit::new(second) };
-    let lets_go = Commit { successor: keep(last), ..Commit::new(first) };
-    let posts = Commit { posts: vec![batch(&[b"c"])], ..Commit::new(next) };
+    let hands_on = Commit { successor: keep(holder), ..Commit::new(first) };
+    let lets_go = Commit { successor: keep(last), ..Commit::new(next) };
+    let posts = Commit { posts: vec![batch(&[b"c"])], ..Commit::new(holder) };
     type Change<'a> = (&'a str, &'a dyn Fn());
-    let changes: [Change<'_>; 8] = [
+    let changes: [Change<'_>; 10] = [
         ("a worker that waits", &|| _ = run.step(None, &[waits])),
         ("a worker that gives up", &|| run.release(waits, Release::Unstarted)),
         ("a lock that is taken", &|| _ = run.lock(first)),
         ("a lock that is asked for", &|| _ = run.lock(second)),
         ("a lock that is no longer asked for", &|| _ = run.commit(&stops_asking)),
+        ("a lock that is asked for again", &|| _ = run.lock(next)),
+        ("a lock that goes to another one", &|| _ = run.commit(&hands_on)),
         ("a lock that is free", &|| _ = run.commit(&lets_go)),
         ("a batch", &|| _ = run.commit(&posts)),
         ("the end", &|| _ = run.step(Some(&Commit::new(last)), &[])),
     ];
+    let patience = patience(&run);
     let unchanged = run.look();
     assert_eq!(run.look(), unchanged, "a look changes nothing");
     let again = run.broker.watch(unchanged.seen, Duration::from_millis(1)).expect("a look");
     assert_eq!(again, unchanged, "without a change patience ends the watch");
-    for (what, change) in changes {
+    for (number, (what, change)) in changes.into_iter().enumerate() {
         if what == "the end" {
             run.commit(&Commit::new(run.take().token));
         }
         let seen = run.look().seen;
-        let watcher = run.harness.broker();
+        let watcher = run.another().broker;
+        let begins = Barrier::new(2);
         let woken = thread::scope(|scope| {
-            let started = Instant::now();
-            let watches = scope.spawn(move || {
-                watcher.watch(seen, PATIENCE).map(|watched| (watched, started.elapsed()))
+            let watches = scope.spawn(|| {
+                begins.wait();
+                let started = Instant::now();
+                watcher.watch(seen, patience).map(|watched| (watched, started.elapsed()))
             });
+            begins.wait();
+            // Now before the watch begins, now in the midst of it.
+            (0..20 * number).for_each(|_| thread::yield_now());
             change();
             watches.join().expect("it watches").expect("the broker is watched")
         });
         assert_ne!(woken.0.seen, seen, "{what} is a change");
-        assert!(woken.1 < IN_TIME, "who watches is woken by {what}");
+        assert!(woken.1 < patience, "who watches is woken by {what}");
     }
     assert!(run.look().done, "who watches sees the end");
+}
+
+/// A lease that has expired is no end, whoever asks first, and comes back however many there are.
+pub(super) fn an_expired_lease_is_no_end(make: Fresh<'_>) {
+    const MANY: usize = 200;
+    let run = Run::new(make, [batch(&[b"a", b"b"])]);
+    run.take();
+    run.outlast();
+    assert_eq!(run.step(None, &[]), Step::Empty(0), "a lease that has just expired is no end");
+
+    let run = Run::new(make, vec![batch(&[b"a"]); MANY]);
+    (0..MANY).for_each(|_| _ = run.take());
+    run.outlast();
+    let mut back = 0;
+    // A broker may notice some expired leases at a time.
+    for _ in 0..2 * MANY {
+        match run.ask() {
+            Step::Leased(..) => back += 1,
+            Step::Empty(_) => {}
+            step => panic!("leases that have just expired are no end: {step:?}"),
+        }
+    }
+    assert_eq!(back, MANY, "all leases that have expired come back");
+}
+
+/// What is given back is leased or queued at every moment: nobody finds the end in between.
+pub(super) fn what_is_given_back_holds_the_end_open(make: Fresh<'_>) {
+    // A task does not die of so many.
+    let often = [
+        (Release::Unstarted, 300),
+        (Release::Interrupted, MOST_INTERRUPTIONS),
+        (Release::Crashed, MOST_CRASHES),
+    ];
+    for (why, times) in often {
+        for _ in 0..300 / times {
+            let run = Run::new(make, [batch(&[b"a"])]);
+            let ends = ends_during(&run, times, || {
+                run.release(run.take().token, why);
+            });
+            assert!(!ends, "what is given back holds the end open at every moment");
+        }
+    }
+}
+
+/// A lease that expires is out or its batch is queued at every moment: nobody finds the end in between.
+pub(super) fn what_expires_holds_the_end_open(make: Fresh<'_>) {
+    for _ in 0..30 {
+        let run = Run::new(make, [batch(&[b"a"])]);
+        let ends = ends_during(&run, MOST_CRASHES, || {
+            run.take();
+            run.expire();
+        });
+        assert!(!ends, "what expires holds the end open at every moment");
+    }
+}
+
+/// Who watches while a lease expires learns of it, at the latest when patience ends.
+pub(super) fn who_watches_sees_what_expires(make: Fresh<'_>) {
+    let mut patience = Duration::from_millis(30);
+    // The watch has begun in most of these rounds before the lease expires.
+    let mut rounds = 0;
+    while rounds < 10 {
+        match sees_what_expires(make, patience) {
+            Some(sees) => {
+                assert!(sees, "who watches sees what has expired");
+                rounds += 1;
+            }
+            None => patience *= 2,
+        }
+    }
+}
+
+/// Whether who watches sees a lease that expires; none if it has expired too late for this patience.
+fn sees_what_expires(make: Fresh<'_>, patience: Duration) -> Option<bool> {
+    let run = Run::new(make, [batch(&[b"a"])]);
+    run.take();
+    let seen = run.look().seen;
+    let watcher = run.another().broker;
+    let begins = Barrier::new(2);
+    let (watched, ends, expired) = thread::scope(|scope| {
+        let watches = scope.spawn(|| {
+            begins.wait();
+            let ends = Instant::now() + patience;
+            (watcher.watch(seen, patience).expect("the broker is watched"), ends)
+        });
+        begins.wait();
+        (0..100).for_each(|_| thread::yield_now());
+        run.outlast();
+        let expired = Instant::now();
+        let (watched, ends) = watches.join().expect("it watches");
+        (watched, ends, expired)
+    });
+    (expired < ends).then_some((watched.queued, watched.done) == (1, false))
 }

@@ -3,11 +3,7 @@
 use super::*;
 
 /// A batch is leased to one who asks for it, under a token of that one's own.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn one_batch_for_each_token(make: Make<'_>) {
+pub(super) fn one_batch_for_each_token(make: Fresh<'_>) {
     let batches = [batch(&[b"a"]), batch(&[b"b", b"c"]), batch(&[b""])];
     let run = Run::new(make, batches.clone());
     let want: Vec<_> = (0..5).map(|_| Token::random()).collect();
@@ -26,11 +22,7 @@ pub fn one_batch_for_each_token(make: Make<'_>) {
 }
 
 /// An answer may get lost, so asking again under the same token gives the same lease.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn asking_again_takes_nothing_more(make: Make<'_>) {
+pub(super) fn asking_again_takes_nothing_more(make: Fresh<'_>) {
     let run = Run::new(make, [batch(&[b"a"]), batch(&[b"b"])]);
     let token = Token::random();
     let first = run.step(None, &[token, token]);
@@ -44,11 +36,7 @@ pub fn asking_again_takes_nothing_more(make: Make<'_>) {
 }
 
 /// The token of a commit is used up: a lease under it could be ended by the commit, sent again.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn used_tokens_are_not_leased(make: Make<'_>) {
+pub(super) fn used_tokens_are_not_leased(make: Fresh<'_>) {
     let run = Run::new(make, [batch(&[b"a"]), batch(&[b"b"])]);
     let commit = Commit::new(run.take().token);
     let step = run.step(Some(&commit), &[commit.token]);
@@ -58,11 +46,7 @@ pub fn used_tokens_are_not_leased(make: Make<'_>) {
 }
 
 /// A batch of a higher priority is leased before all others.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn higher_priorities_come_first(make: Make<'_>) {
+pub(super) fn higher_priorities_come_first(make: Fresh<'_>) {
     let [low, normal, high] = [Priority::Low, Priority::Normal, Priority::High]
         .map(|priority| with_priority(priority, batch(&[b"a"])));
     let run = Run::new(make, [low.clone(), high.clone(), normal.clone(), low.clone()]);
@@ -83,11 +67,7 @@ pub fn higher_priorities_come_first(make: Make<'_>) {
 }
 
 /// A lease that nobody renews comes back, and its tasks are leased to somebody else.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn expired_leases_come_back(make: Make<'_>) {
+pub(super) fn expired_leases_come_back(make: Fresh<'_>) {
     let run = Run::new(make, [batch(&[b"a"])]);
     let lost = run.take();
     run.age();
@@ -104,11 +84,7 @@ pub fn expired_leases_come_back(make: Make<'_>) {
 }
 
 /// A lease lasts from its last renewal.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn renewed_leases_stay(make: Make<'_>) {
+pub(super) fn renewed_leases_stay(make: Fresh<'_>) {
     let run = Run::new(make, [batch(&[b"a"]), batch(&[b"b"])]);
     let [renewed, forgotten] = [run.take(), run.take()];
     let unknown = Token::random();
@@ -129,11 +105,7 @@ pub fn renewed_leases_stay(make: Make<'_>) {
 }
 
 /// A commit that comes after its lease has come back does nothing.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn late_commits_do_nothing(make: Make<'_>) {
+pub(super) fn late_commits_do_nothing(make: Fresh<'_>) {
     let run = Run::new(make, [batch(&[b"a"])]);
     let late = run.take();
     run.expire();
@@ -157,11 +129,7 @@ pub fn late_commits_do_nothing(make: Make<'_>) {
 }
 
 /// A lease that was not started harms no task: its batch comes back as it was, as often as it may be.
-///
-/// # Panics
-///
-/// When the broker breaks this rule.
-pub fn unstarted_leases_come_back_as_they_were(make: Make<'_>) {
+pub(super) fn unstarted_leases_come_back_as_they_were(make: Fresh<'_>) {
     let whole = batch(&[b"a", b"b"]);
     let run = Run::new(make, [whole.clone()]);
     for _ in 0..5 {

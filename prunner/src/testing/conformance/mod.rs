@@ -2,14 +2,15 @@
 //!
 //! It knows a broker by its contract alone. Give [`check`], or one of the [`CASES`], a function that
 //! makes a fresh run. A case is named after the rule that it tries, and panics with the rule that is
-//! broken.
+//! broken. It runs on a thread of its own: where a broker hangs, the case is given up and panics, too,
+//! and leaves that thread behind.
 //!
 //! ```
 //! use std::{sync::Arc, time::Duration};
 //!
 //! use prunner::Order;
 //! use prunner::broker::{Broker, Clock, MemoryBroker};
-//! use prunner::testing::conformance::{self, Harness};
+//! use prunner::testing::conformance::{self, CASES, Case, Harness, Make};
 //! # use std::sync::Mutex;
 //! # #[derive(Default)]
 //! # struct TestClock(Mutex<Duration>);
@@ -24,35 +25,47 @@
 //!     fn broker(&self) -> Arc<dyn Broker> { self.broker.clone() }
 //!     fn lease(&self) -> Duration { LEASE }
 //!     fn advance(&self, by: Duration) { self.clock.advance(by) }
+//!     fn limit(&self) -> Duration { Duration::from_secs(300) }
 //! }
 //!
-//! let make: conformance::Make<'_> = &|first| {
+//! let make: Make = Arc::new(|first| {
 //!     let clock = Arc::new(TestClock::default());
 //!     let broker = MemoryBroker::new(LEASE, Order::Lifo, first).with_clock(clock.clone());
 //!     Box::new(InMemory { broker: Arc::new(broker), clock })
-//! };
-//! // One case, those that are about the lock, and all.
-//! conformance::leases::late_commits_do_nothing(make);
-//! let of_the_lock = conformance::CASES.iter().filter(|(name, _)| name.starts_with("the_lock"));
-//! for &(name, case) in of_the_lock {
-//!     let case: conformance::Case = case;
-//!     println!("{name}");
-//!     case(make);
+//! });
+//! // The cases that are about the lock, and all.
+//! let of_the_lock = |case: &&Case| case.name().starts_with("the_lock");
+//! for case in CASES.iter().filter(of_the_lock) {
+//!     println!("{}", case.name());
+//!     case.check(&make);
 //! }
 //! # if false {
-//! conformance::check(make);
+//! conformance::check(&make);
 //! # }
 //! ```
 
-pub mod commits;
-pub mod crashes;
-pub mod end;
-pub mod leases;
-pub mod locks;
+mod commits;
+mod crashes;
+mod crowd;
+mod end;
+mod leases;
+mod locks;
 mod model;
-pub mod random;
+mod names;
+mod random;
+mod runs;
+mod sizes;
+mod together;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    panic::resume_unwind,
+    sync::{
+        Arc,
+        mpsc::{self, RecvTimeoutError},
+    },
+    thread,
+    time::Duration,
+};
 
 use crate::{
     Bytes, Priority,
@@ -63,7 +76,7 @@ use crate::{
 };
 
 /// A run on the broker under test.
-pub trait Harness {
+pub trait Harness: Send + Sync {
     /// The broker of this run, by a connection of its own where there are connections.
     fn broker(&self) -> Arc<dyn Broker>;
 
@@ -72,77 +85,175 @@ pub trait Harness {
 
     /// Lets so much time pass for leases, on an injected clock or by waiting.
     fn advance(&self, by: Duration);
+
+    /// How long a case may take over one run, all advances of it included: what takes longer hangs.
+    /// Two minutes unless it is implemented.
+    fn limit(&self) -> Duration {
+        LIMIT
+    }
 }
 
 /// Makes a fresh run with these batches queued, and nothing else.
-pub type Make<'a> = &'a dyn Fn(Vec<Batch>) -> Box<dyn Harness>;
+pub type Make = Arc<dyn Fn(Vec<Batch>) -> Box<dyn Harness> + Send + Sync>;
 
-/// A part of the suite. It panics if the broker breaks the rule that it tries.
-pub type Case = fn(Make<'_>);
+/// A part of the suite, named after the rule that it tries.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    name: &'static str,
+    body: fn(Fresh<'_>),
+}
 
-/// The whole suite, by name.
-pub const CASES: &[(&str, Case)] = &[
-    ("one_batch_for_each_token", leases::one_batch_for_each_token),
-    ("asking_again_takes_nothing_more", leases::asking_again_takes_nothing_more),
-    ("used_tokens_are_not_leased", leases::used_tokens_are_not_leased),
-    ("higher_priorities_come_first", leases::higher_priorities_come_first),
-    ("expired_leases_come_back", leases::expired_leases_come_back),
-    ("renewed_leases_stay", leases::renewed_leases_stay),
-    ("late_commits_do_nothing", leases::late_commits_do_nothing),
-    ("unstarted_leases_come_back_as_they_were", leases::unstarted_leases_come_back_as_they_were),
-    ("crashed_tasks_come_back_one_by_one", crashes::crashed_tasks_come_back_one_by_one),
-    ("interruptions_charge_no_task", crashes::interruptions_charge_no_task),
-    ("interruptions_have_an_end", crashes::interruptions_have_an_end),
-    ("poison_dies_alone", crashes::poison_dies_alone),
-    ("expiry_is_an_interruption", crashes::expiry_is_an_interruption),
-    ("malformed_tasks_die_whole", crashes::malformed_tasks_die_whole),
-    ("leases_without_tasks_vanish", crashes::leases_without_tasks_vanish),
-    ("commits_are_whole", commits::commits_are_whole),
-    ("commits_count_once", commits::commits_count_once),
-    ("answered_commits_stay", commits::answered_commits_stay),
-    ("kept_leases_go_on", commits::kept_leases_go_on),
-    ("keeping_needs_a_new_token", commits::keeping_needs_a_new_token),
-    ("conflicts_change_nothing", commits::conflicts_change_nothing),
-    ("versions_only_grow", commits::versions_only_grow),
-    ("reads_know_versions", commits::reads_know_versions),
-    ("labels_add_up", commits::labels_add_up),
-    ("few_dead_letters_are_kept", commits::few_dead_letters_are_kept),
-    ("the_lock_is_held_until_the_commit", locks::the_lock_is_held_until_the_commit),
-    ("the_lock_is_freed_with_its_lease", locks::the_lock_is_freed_with_its_lease),
-    ("the_lock_is_given_in_turn", locks::the_lock_is_given_in_turn),
-    ("read_entries_wait_for_the_lock", locks::read_entries_wait_for_the_lock),
-    ("gone_leases_neither_lock_nor_read", locks::gone_leases_neither_lock_nor_read),
-    ("done_when_nothing_is_left", end::done_when_nothing_is_left),
-    ("a_commit_takes_its_own_posts", end::a_commit_takes_its_own_posts),
-    ("what_is_left_is_counted", end::what_is_left_is_counted),
-    ("many_find_the_end_together", end::many_find_the_end_together),
-    ("waiting_workers_are_counted", end::waiting_workers_are_counted),
-    ("who_watches_is_woken", end::who_watches_is_woken),
-    ("random_histories_agree_with_the_model", random::random_histories_agree_with_the_model),
+/// A [`Make`] as a case has it: under a limit.
+type Fresh<'a> = &'a dyn Fn(Vec<Batch>) -> Box<dyn Harness>;
+
+impl Case {
+    const fn new(name: &'static str, body: fn(Fresh<'_>)) -> Self {
+        Self { name, body }
+    }
+
+    /// The rule, in words with underscores between them.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Tries the rule on fresh runs.
+    ///
+    /// # Panics
+    ///
+    /// When the broker breaks the rule, and when it [hangs](Harness::limit).
+    pub fn check(&self, make: &Make) {
+        let (limits, runs) = mpsc::channel();
+        let (make, body) = (Arc::clone(make), self.body);
+        // Not a scoped one: what hangs is left behind.
+        let thread = thread::Builder::new().name(self.name.into()).spawn(move || {
+            body(&|first| {
+                let harness = make(first);
+                _ = limits.send(harness.limit());
+                harness
+            });
+        });
+        let thread = thread.expect("a case has a thread");
+        let mut limit = LIMIT;
+        loop {
+            match runs.recv_timeout(limit) {
+                Ok(of_the_next) => limit = of_the_next,
+                // The case has returned, or panicked.
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("{} hangs: a run of it has taken longer than {limit:?}", self.name)
+                }
+            }
+        }
+        if let Err(panic) = thread.join() {
+            resume_unwind(panic);
+        }
+    }
+}
+
+/// How long a case may take over one run, unless its harness says otherwise.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// The whole suite.
+pub const CASES: &[Case] = &[
+    Case::new("one_batch_for_each_token", leases::one_batch_for_each_token),
+    Case::new("asking_again_takes_nothing_more", leases::asking_again_takes_nothing_more),
+    Case::new("used_tokens_are_not_leased", leases::used_tokens_are_not_leased),
+    Case::new("higher_priorities_come_first", leases::higher_priorities_come_first),
+    Case::new("expired_leases_come_back", leases::expired_leases_come_back),
+    Case::new("renewed_leases_stay", leases::renewed_leases_stay),
+    Case::new("late_commits_do_nothing", leases::late_commits_do_nothing),
+    Case::new(
+        "unstarted_leases_come_back_as_they_were",
+        leases::unstarted_leases_come_back_as_they_were,
+    ),
+    Case::new("crashed_tasks_come_back_one_by_one", crashes::crashed_tasks_come_back_one_by_one),
+    Case::new("interruptions_charge_no_task", crashes::interruptions_charge_no_task),
+    Case::new("interruptions_have_an_end", crashes::interruptions_have_an_end),
+    Case::new("poison_dies_alone", crashes::poison_dies_alone),
+    Case::new("expiry_is_an_interruption", crashes::expiry_is_an_interruption),
+    Case::new("malformed_tasks_die_whole", crashes::malformed_tasks_die_whole),
+    Case::new("leases_without_tasks_vanish", crashes::leases_without_tasks_vanish),
+    Case::new("attempts_and_suspicions_travel", crashes::attempts_and_suspicions_travel),
+    Case::new("commits_are_whole", commits::commits_are_whole),
+    Case::new("commits_count_once", commits::commits_count_once),
+    Case::new("answered_commits_stay", commits::answered_commits_stay),
+    Case::new("kept_leases_go_on", commits::kept_leases_go_on),
+    Case::new("keeping_needs_a_new_token", commits::keeping_needs_a_new_token),
+    Case::new("conflicts_change_nothing", commits::conflicts_change_nothing),
+    Case::new("versions_only_grow", commits::versions_only_grow),
+    Case::new("reads_know_versions", commits::reads_know_versions),
+    Case::new("labels_add_up", commits::labels_add_up),
+    Case::new("few_dead_letters_are_kept", commits::few_dead_letters_are_kept),
+    Case::new(
+        "a_commit_sent_again_much_later_is_lost",
+        commits::a_commit_sent_again_much_later_is_lost,
+    ),
+    Case::new(
+        "equal_commits_at_the_same_time_count_once",
+        commits::equal_commits_at_the_same_time_count_once,
+    ),
+    Case::new(
+        "writes_at_the_same_time_are_all_kept",
+        commits::writes_at_the_same_time_are_all_kept,
+    ),
+    Case::new("the_lock_is_held_until_the_commit", locks::the_lock_is_held_until_the_commit),
+    Case::new("the_lock_is_freed_with_its_lease", locks::the_lock_is_freed_with_its_lease),
+    Case::new("the_lock_is_given_in_turn", locks::the_lock_is_given_in_turn),
+    Case::new("read_entries_wait_for_the_lock", locks::read_entries_wait_for_the_lock),
+    Case::new("gone_leases_neither_lock_nor_read", locks::gone_leases_neither_lock_nor_read),
+    Case::new(
+        "the_line_for_the_lock_keeps_its_order",
+        locks::the_line_for_the_lock_keeps_its_order,
+    ),
+    Case::new("a_conflict_keeps_the_lock", locks::a_conflict_keeps_the_lock),
+    Case::new("the_lock_excludes", locks::the_lock_excludes),
+    Case::new("done_when_nothing_is_left", end::done_when_nothing_is_left),
+    Case::new("a_commit_takes_its_own_posts", end::a_commit_takes_its_own_posts),
+    Case::new("what_is_left_is_counted", end::what_is_left_is_counted),
+    Case::new("many_find_the_end_together", end::many_find_the_end_together),
+    Case::new("an_expired_lease_is_no_end", end::an_expired_lease_is_no_end),
+    Case::new("what_is_given_back_holds_the_end_open", end::what_is_given_back_holds_the_end_open),
+    Case::new("what_expires_holds_the_end_open", end::what_expires_holds_the_end_open),
+    Case::new("waiting_workers_are_counted", end::waiting_workers_are_counted),
+    Case::new("who_watches_is_woken", end::who_watches_is_woken),
+    Case::new("who_watches_sees_what_expires", end::who_watches_sees_what_expires),
+    Case::new("names_are_taken_as_they_are", names::names_are_taken_as_they_are),
+    Case::new("a_commit_may_be_large", sizes::a_commit_may_be_large),
+    Case::new("runs_are_apart", runs::runs_are_apart),
+    Case::new(
+        "random_histories_agree_with_the_model",
+        random::random_histories_agree_with_the_model,
+    ),
+    Case::new("what_many_do_at_once_adds_up", crowd::what_many_do_at_once_adds_up),
 ];
 
 /// Tries all [`CASES`].
 ///
 /// # Panics
 ///
-/// When the broker breaks a rule.
-pub fn check(make: Make<'_>) {
-    for (_, case) in CASES {
-        case(make);
+/// When the broker breaks a rule, and when it [hangs](Harness::limit).
+pub fn check(make: &Make) {
+    for case in CASES {
+        case.check(make);
     }
 }
 
 /// A run, and what the cases do with it.
 struct Run {
-    harness: Box<dyn Harness>,
+    harness: Arc<dyn Harness>,
     broker: Arc<dyn Broker>,
 }
 
 impl Run {
-    fn new(make: Make<'_>, first: impl Into<Vec<Batch>>) -> Self {
-        let harness = make(first.into());
+    fn new(make: Fresh<'_>, first: impl Into<Vec<Batch>>) -> Self {
+        let harness: Arc<dyn Harness> = make(first.into()).into();
         let broker = harness.broker();
         Self { harness, broker }
+    }
+
+    /// The same run by another connection.
+    fn another(&self) -> Self {
+        Self { harness: Arc::clone(&self.harness), broker: self.harness.broker() }
     }
 
     fn step(&self, commit: Option<&Commit>, want: &[Token]) -> Step {
@@ -195,6 +306,15 @@ impl Run {
         self.broker.outcome().expect("the broker tells the outcome")
     }
 
+    /// Lets every lease reach its end, and asks the broker nothing: it does not know yet.
+    fn outlast(&self) {
+        self.pass(6);
+    }
+
+    fn pass(&self, fifths: u32) {
+        self.harness.advance(self.harness.lease() / 5 * fifths);
+    }
+
     /// Lets two fifths of a lease pass: after two of these a lease lives, after three it does not.
     fn age(&self) {
         self.advance(2);
@@ -206,7 +326,7 @@ impl Run {
     }
 
     fn advance(&self, fifths: u32) {
-        self.harness.advance(self.harness.lease() / 5 * fifths);
+        self.pass(fifths);
         // A broker may notice some expired leases at a time.
         for _ in 0..4 {
             self.look();
@@ -218,6 +338,11 @@ fn batch(tasks: &[&[u8]]) -> Batch {
     let mut batch = Batch::default();
     tasks.iter().for_each(|task| batch.tasks.push(task));
     batch
+}
+
+/// The rest of a lease: one task, under a new token.
+fn successor() -> Lease {
+    Lease { token: Token::random(), batch: batch(&[b"a"]) }
 }
 
 fn with_priority(priority: Priority, batch: Batch) -> Batch {
@@ -232,6 +357,13 @@ fn tasks(batch: &Batch) -> Vec<Vec<u8>> {
 
 fn value(text: &str) -> Option<Encoded> {
     Some(Encoded { type_name: "text".into(), bytes: Bytes(text.into()) })
+}
+
+/// The value of an entry as a number; 0 if there is none.
+fn number_of(entry: &Entry) -> u64 {
+    let Some(Encoded { bytes, .. }) = &entry.value else { return 0 };
+    let text = str::from_utf8(&bytes.0).ok();
+    text.and_then(|text| text.parse().ok()).expect("a value is read as it was written")
 }
 
 fn write(key: &str, version: u64, value: Option<Encoded>) -> Write {

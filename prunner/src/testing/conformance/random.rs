@@ -138,7 +138,7 @@ fn agree<T: PartialEq + Debug>(what: &str, broker: T, model: T) -> Result<(), Di
 }
 
 impl Pair {
-    fn new(make: Make<'_>) -> Self {
+    fn new(make: Fresh<'_>) -> Self {
         let first = [batch(&[b"1"]), batch(&[b"2", b"3"]), batch(&[b"4"]), batch(&[b"5"])];
         let model = Model::new(&first);
         let run = Run::new(make, first);
@@ -314,7 +314,7 @@ fn name(number: u8) -> String {
     format!("name {number}")
 }
 
-fn history(make: Make<'_>, calls: &[Call]) -> Result<(), Disagreement> {
+fn history(make: Fresh<'_>, calls: &[Call]) -> Result<(), Disagreement> {
     let mut pair = Pair::new(make);
     pair.compare()?;
     for call in calls {
@@ -327,11 +327,7 @@ fn history(make: Make<'_>, calls: &[Call]) -> Result<(), Disagreement> {
 
 /// In any history of calls each answer is that of a simple model. `PROPTEST_CASES` says how many
 /// histories are tried.
-///
-/// # Panics
-///
-/// When the broker and the model disagree; with the shortest such history that was found.
-pub fn random_histories_agree_with_the_model(make: Make<'_>) {
+pub(super) fn random_histories_agree_with_the_model(make: Fresh<'_>) {
     let config = Config { failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new(config);
     let tried =
