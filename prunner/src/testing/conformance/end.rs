@@ -349,7 +349,7 @@ fn sees_what_expires(make: Fresh<'_>, patience: Duration) -> Option<bool> {
             (watcher.watch(seen, patience).expect("the broker is watched"), ends)
         });
         begins.wait();
-        (0..100).for_each(|_| thread::yield_now());
+        (0..20).for_each(|_| thread::yield_now());
         run.outlast();
         let expired = Instant::now();
         let (watched, ends) = watches.join().expect("it watches");
