@@ -73,7 +73,7 @@ use crate::{
 /// is its standard input then: programs that handlers start inherit the variable, but not that socket.
 const WORKER: &str = "PRUNNER_WORKER";
 
-/// What tells this socket from all others that are open.
+/// The device and number of this socket, which no other that is open has.
 fn name_of(socket: &File) -> io::Result<String> {
     let metadata = socket.metadata()?;
     match metadata.file_type().is_socket() {
@@ -294,7 +294,8 @@ fn finished(outcome: Outcome, begin: Result<(), Cause>, ended: Ended) -> (Finish
     (finished, kind)
 }
 
-/// How a task died, as its worker has told, or as can be told of one whose workers have died or were lost.
+/// How a task died, as its worker has reported, or as far as it is known of one whose workers have died
+/// or were lost.
 fn failure_of(letter: &DeadLetter, killers: &[Killer]) -> Failure {
     if !letter.report.0.is_empty() {
         return codec::decode(&letter.report.0)

@@ -511,7 +511,7 @@ impl Supervisor {
         self.dispatcher.ask_for_dumps();
     }
 
-    /// Serves those who wait, tells what has changed, sends.
+    /// Serves those who wait, notifies workers of what has changed, sends.
     fn serve(&mut self) {
         let expected = self.places.iter().filter(|place| place.is_expected()).count();
         self.dispatcher.set_startable(expected * usize::from(self.plan.setup.threads));

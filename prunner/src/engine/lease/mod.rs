@@ -42,7 +42,7 @@ pub(crate) use worker::Seat;
 use crate::broker::{Commit, Release, Token};
 
 /// How workers reach their broker. Questions are answered through the [`Keeper`]; if the broker cannot
-/// be reached any more, whoever reads the answers finds out.
+/// be reached any more, the thread that reads the answers finds out.
 pub(crate) trait Link: Send + Sync {
     /// Asks for a lease for each token. Each is answered as soon as there is something for it.
     fn want(&self, seat: u16, want: Vec<Token>);

@@ -79,7 +79,7 @@ pub(super) struct State {
     pub(super) read_answer: Option<Read>,
 }
 
-/// The handler that runs, or ran last: tells the keeper one from the next.
+/// The handler that runs, or ran last: its number differs from that of the next.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Handler {
     /// How many were started before and with it.
@@ -205,7 +205,7 @@ impl State {
 
     /// Leases of this worker that are gone.
     pub(super) fn lose(&mut self, gone: &[Token]) {
-        // While a commit is under way its answer tells, not the renewal.
+        // While a commit is under way its answer decides, not the renewal.
         let undecided = self.sending.undecided();
         self.lost |= self.token.is_some_and(|it| Some(it) != undecided && gone.contains(&it));
         self.prefetched.retain(|lease| !gone.contains(&lease.token));

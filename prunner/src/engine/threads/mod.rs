@@ -1,6 +1,6 @@
 //! The engine on threads: nothing is serialized, a task is the program's own value.
 //!
-//! `README.md` beside this file tells the protocol in numbered steps and names its hazards; the
+//! `README.md` beside this file has the protocol in numbered steps and names its hazards; the
 //! comments of the code refer to both.
 
 mod epochs;
