@@ -24,6 +24,7 @@ use crate::{
     broker::{Broker, BrokerError, Commit, DeadLetter, Entry, Lock, Read, Release, Step, Token},
     codec,
     failure::{Failure, FailureLog},
+    settings::LeaseSettings,
 };
 
 /// At most so many tokens may be wanted by one seat.
@@ -50,19 +51,12 @@ pub(crate) struct Dispatcher {
     startable: usize,
     /// What is said of tasks that have lost workers.
     obituaries: Obituaries,
-    policy: Policy,
+    settings: LeaseSettings,
     broken: Option<String>,
     /// How many tasks have ended, as far as it was committed.
     ended: u64,
     /// How many leases were judged: their tasks have become suspects, or have crashed once more.
     judged: u64,
-}
-
-/// What a dispatcher has to know of the settings.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Policy {
-    pub(crate) lease: Duration,
-    pub(crate) max_interruptions: u32,
 }
 
 /// Why a worker cannot be talked to any more.
@@ -96,7 +90,7 @@ impl From<WireError> for ServeError {
 }
 
 impl Dispatcher {
-    pub(crate) fn new(broker: Arc<dyn Broker>, policy: Policy) -> Self {
+    pub(crate) fn new(broker: Arc<dyn Broker>, settings: LeaseSettings) -> Self {
         Self {
             broker,
             lines: Vec::new(),
@@ -104,8 +98,8 @@ impl Dispatcher {
             turn: None,
             leasing: true,
             startable: 0,
-            obituaries: Obituaries::new(policy.max_interruptions),
-            policy,
+            obituaries: Obituaries::new(settings.max_interruptions),
+            settings,
             broken: None,
             ended: 0,
             judged: 0,
@@ -151,7 +145,7 @@ impl Dispatcher {
         for (lease, why) in verdicts {
             match why {
                 _ if gone.contains(&lease.token) => {
-                    self.obituaries.interrupted(lease, line, &lost(self.policy.lease));
+                    self.obituaries.interrupted(lease, line, &lost(self.settings.time));
                     continue;
                 }
                 Release::Crashed => {
@@ -454,7 +448,7 @@ impl Dispatcher {
     /// These leases of a worker are gone: it will drop what it has done of them without a word.
     fn lose(&mut self, line: usize, gone: &[Token]) {
         let Some(open) = self.lines.get_mut(line).and_then(Option::as_mut) else { return };
-        let how = lost(self.policy.lease);
+        let how = lost(self.settings.time);
         open.is_full = false;
         for seat in &mut open.seats {
             seat.leases.retain(|lease| {

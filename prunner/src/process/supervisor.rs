@@ -9,11 +9,10 @@ use std::{
 };
 
 use super::{
-    Setup,
     child::{Stage, WorkerProcess},
     clock::{HeardClock, Ticker},
     death::{Death, Kill},
-    dispatcher::{Dispatcher, Policy, ServeError},
+    dispatcher::{Dispatcher, ServeError},
     dump::{self, Dumps},
     fuse::Fuse,
     oom::OutOfMemory,
@@ -26,11 +25,12 @@ use super::{
 use crate::{
     broker::{Broker, Clock},
     engine::stop::Stop,
+    settings::Settings,
 };
 
 /// How workers are started.
 pub(super) struct Plan {
-    pub(super) setup: Setup,
+    pub(super) settings: Settings,
     /// The greeting and what follows it, for worker `n`.
     pub(super) first_words: Box<dyn Fn(usize) -> Vec<u8> + Send>,
 }
@@ -121,10 +121,9 @@ impl Supervisor {
         woken: Woken,
         clock: Arc<HeardClock>,
     ) -> Self {
-        let places = (0..plan.setup.workers).map(|_| Place::default()).collect();
-        let Setup { lease, max_interruptions, max_deaths, .. } = plan.setup;
-        let mut dispatcher =
-            Dispatcher::new(Arc::clone(&broker), Policy { lease, max_interruptions });
+        let places = (0..plan.settings.engine.workers()).map(|_| Place::default()).collect();
+        let fuse = Fuse::new(plan.settings.max_deaths());
+        let mut dispatcher = Dispatcher::new(Arc::clone(&broker), plan.settings.lease);
         dispatcher.log_failures(Arc::clone(poster.log()));
         Self {
             plan,
@@ -139,7 +138,7 @@ impl Supervisor {
             start_ticker: Ticker::new(),
             out_of_memory: OutOfMemory::new(),
             places,
-            fuse: Fuse::new(max_deaths),
+            fuse,
             failed: None,
             missing: None,
             tried_alone: false,
@@ -187,7 +186,7 @@ impl Supervisor {
         }
         let queued = self.broker.watch(0, Duration::ZERO).map_or(0, |it| it.queued);
         let starting = self.places.iter().filter(|place| place.is_starting()).count();
-        let seats = usize::from(self.plan.setup.threads);
+        let seats = self.plan.settings.host.threads;
         let mut missing =
             queued.saturating_sub(self.dispatcher.idle_seats() + starting * seats).div_ceil(seats);
         for number in 0..self.places.len() {
@@ -207,7 +206,8 @@ impl Supervisor {
     /// Starts a worker; false if there is none to be had.
     fn start_worker(&mut self, number: usize) -> bool {
         let place = &mut self.places[number];
-        match WorkerProcess::start((self.plan.first_words)(number), self.plan.setup.prefixed) {
+        let prefix_output = self.plan.settings.host.prefix_output;
+        match WorkerProcess::start((self.plan.first_words)(number), prefix_output) {
             Ok(mut process) => {
                 (process.started, process.heard) = (self.start_clock.now(), self.clock.now());
                 log::debug!("worker process {number} starts, pid {}", process.pid());
@@ -306,7 +306,7 @@ impl Supervisor {
             _ if self.places.iter().any(Place::is_starting) => START_WAIT,
             _ => Duration::MAX,
         };
-        let due = due.min(self.plan.setup.lease / 4);
+        let due = due.min(self.plan.settings.lease.time / 4);
         let asks = self.processes().any(|process| process.pidfd().is_none());
         let most = match &self.dumps {
             _ if asks => ASK_AGAIN,
@@ -355,11 +355,11 @@ impl Supervisor {
                     Some(ToParent::Ready) => {
                         process.stage = Stage::Ready;
                         self.places[number].became_ready();
-                        self.dispatcher.open(number, self.plan.setup.threads);
+                        self.dispatcher.open(number, self.plan.settings.host.seats());
                     }
                     Some(ToParent::Refused(why)) => return self.refused(why),
                     Some(ToParent::Unable(mut why)) => {
-                        if let Some(bytes) = self.plan.setup.limits.memory {
+                        if let Some(bytes) = self.plan.settings.limits.memory {
                             why += &format!(" (under max_memory({bytes}))");
                         }
                         let place = &mut self.places[number];
@@ -410,7 +410,7 @@ impl Supervisor {
         }
         let death = match &killed {
             Some(kill) => Death::by(kill),
-            None => Death::of(status, &mut self.out_of_memory, &self.plan.setup.limits),
+            None => Death::of(status, &mut self.out_of_memory, &self.plan.settings.limits),
         };
         if let Err(error) = self.dispatcher.close(number, &death) {
             return self.fail(Failed::Workers(error.to_string()));
@@ -446,7 +446,8 @@ impl Supervisor {
 
     /// Gives up a worker that has ended by itself before it was ready, or was not in time.
     fn give_up(&mut self, number: usize, death: &Death) {
-        let text = format!("worker process {number} {}", death.before_ready(&self.plan.setup));
+        let text =
+            format!("worker process {number} {}", death.before_ready(&self.plan.settings.limits));
         self.places[number].given_up = true;
         log::warn!("{text}");
         if self.places.iter().all(Place::is_lost) {
@@ -456,7 +457,8 @@ impl Supervisor {
 
     /// Does what is due: leases are renewed, and workers are killed that say nothing or do not end.
     fn look_at_the_clock(&mut self) {
-        let Setup { lease, start_timeout, .. } = self.plan.setup;
+        let lease = self.plan.settings.lease.time;
+        let start_timeout = self.plan.settings.host.start_timeout;
         // More than it waits at most, and so little that one pause and the time between two renewals are
         // less than a lease.
         self.ticker.tick(&self.clock, lease / 3);
@@ -514,7 +516,7 @@ impl Supervisor {
     /// Serves those who wait, tells what has changed, sends.
     fn serve(&mut self) {
         let expected = self.places.iter().filter(|place| place.is_expected()).count();
-        self.dispatcher.set_startable(expected * usize::from(self.plan.setup.threads));
+        self.dispatcher.set_startable(expected * self.plan.settings.host.threads);
         let done = match self.dispatcher.pump() {
             Ok(done) => done,
             Err(error) => {

@@ -16,8 +16,11 @@ use super::{
     sending::Reply,
     state::{Handler, State},
 };
-use crate::broker::{Conflict, Lease, Lock, Read, Release, Token};
-use crate::engine::stop::Phase;
+use crate::{
+    broker::{Conflict, Lease, Lock, Read, Release, Token},
+    engine::stop::Phase,
+    settings::Terms,
+};
 
 /// How long a handler runs before what waits behind it is given to those who have nothing to do. Before
 /// that its worker does it, between two tasks.
@@ -84,13 +87,12 @@ impl Keeper {
         link: Arc<dyn Link>,
         packer: Packer,
         room: Arc<Room>,
-        lease: Duration,
-        most: Option<Duration>,
+        terms: &Terms,
     ) -> Self {
         let now = Instant::now();
         let watched = |slot| (slot, Watch { number: 0, seen: now, stopped: Duration::ZERO });
         let slots = slots.into_iter().map(watched).collect();
-        let every = lease / 3;
+        let every = terms.lease / 3;
         Self {
             slots,
             link,
@@ -98,7 +100,7 @@ impl Keeper {
             room,
             every,
             renewed: now,
-            most,
+            most: terms.limits.task,
             looked: now,
             slept: LONGEST_SLEEP,
         }
@@ -355,6 +357,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Settings;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -383,7 +386,8 @@ mod tests {
             fn broken(&self, _: String) {}
         }
         let packer = Packer::new(|_| Ok(()));
-        Keeper::new(Vec::new(), Arc::new(NoLink), packer, Arc::default(), SECOND, None)
+        let terms = Settings::of_a_test(SECOND).terms();
+        Keeper::new(Vec::new(), Arc::new(NoLink), packer, Arc::default(), &terms)
     }
 
     #[test]

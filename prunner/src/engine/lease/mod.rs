@@ -32,12 +32,12 @@ mod slot;
 mod state;
 mod worker;
 
-pub(crate) use batching::Batching;
+use batching::Batching;
 pub(crate) use home::SlotDict;
 pub(crate) use keeper::{Keeper, Overdue};
 pub(crate) use packer::Packer;
 pub(crate) use room::Room;
-pub(crate) use slot::{Slot, Terms};
+pub(crate) use slot::Slot;
 pub(crate) use worker::Seat;
 
 use crate::broker::{Commit, Release, Token};

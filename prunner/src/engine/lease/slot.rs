@@ -20,6 +20,7 @@ use crate::{
     dict::SharedDict,
     engine::stop::Phase,
     payload::Payload,
+    settings::Terms,
 };
 
 /// One worker's side of the run. The worker locks it between two tasks; the keeper when there is
@@ -47,24 +48,15 @@ pub(crate) struct Slot {
     dict: OnceLock<SharedDict>,
 }
 
-/// What the slots of a process have in common.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Terms {
-    pub(crate) batching: Batching,
-    pub(crate) payload: Payload,
-    /// Whether handlers have a limit.
-    pub(crate) timed: bool,
-}
-
 impl Slot {
-    pub(crate) fn new(seat: u16, worker: usize, terms: Terms) -> Self {
-        let Terms { batching, payload, timed } = terms;
+    pub(crate) fn new(seat: u16, worker: usize, terms: &Terms) -> Self {
+        let Terms { order, all_seats, limits, .. } = *terms;
         Self {
             seat,
             worker,
-            batching,
-            payload,
-            timed,
+            batching: Batching::new(order, all_seats as usize),
+            payload: Payload::new(limits.payload),
+            timed: limits.task.is_some(),
             state: Mutex::new(State::new()),
             changed: Condvar::new(),
             tasks_wanted: AtomicBool::new(false),
