@@ -199,13 +199,7 @@ where
         &hello.terms,
     );
     let parent = socket.try_clone()?;
-    let to_parent = Arc::clone(&link);
-    let keeper = thread::Builder::new().name("prunner-keeper".into()).spawn(move || {
-        let _guard = Guard { link: &to_parent, what: "the keeper" };
-        group::go_on_without_parent();
-        keep(keeper, &socket, inbox, &to_parent);
-    });
-    if let Err(error) = keeper {
+    if let Err(error) = start_keeper(keeper, socket, inbox, Arc::clone(&link)) {
         let why = format!("it cannot start a thread: {error}");
         send(&parent, &ToParent::Unable(why.clone()))?;
         return Err(io::Error::other(why));
@@ -213,11 +207,39 @@ where
     // Now it has all that it needs: a worker that ends before this is not started again and again.
     send(&parent, &ToParent::Ready)?;
 
-    let limits = hello.terms.limits;
-    let before_lease = move || renew_limits(limits);
-    let (runner, room, before_lease) = (&runner, &*room, &before_lease);
+    run_handlers(&runner, &slots, &link, &room, hello.terms.limits);
+    Ok(())
+}
+
+/// Reads on a thread of its own what the parent says.
+fn start_keeper(
+    keeper: Keeper,
+    socket: UnixStream,
+    inbox: Inbox,
+    link: Arc<SocketLink>,
+) -> io::Result<()> {
+    let keep = move || {
+        let _guard = Guard { link: &link, what: "the keeper" };
+        group::go_on_without_parent();
+        keep(keeper, &socket, inbox, &link);
+    };
+    thread::Builder::new().name("prunner-keeper".into()).spawn(keep).map(drop)
+}
+
+/// Runs handlers until the run is over, the first slot's on this thread.
+fn run_handlers<R>(
+    runner: &R,
+    slots: &[Arc<Slot>],
+    link: &Arc<SocketLink>,
+    room: &Room,
+    limits: Limits,
+) where
+    R: ParallelTaskRunner,
+    R::Task: Serialize + DeserializeOwned + 'static,
+{
+    let before_lease = &move || renew_limits(limits);
     let seat = |slot: Arc<Slot>| {
-        let link = Arc::clone(&link);
+        let link = Arc::clone(link);
         move || {
             let _guard = Guard { link: &link, what: "a worker" };
             Seat::sit_down(runner, slot, Arc::<SocketLink>::clone(&link), room, before_lease)
@@ -238,7 +260,6 @@ where
             seat(slot)();
         }
     });
-    Ok(())
 }
 
 /// A slot for each thread that runs handlers.

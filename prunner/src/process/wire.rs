@@ -28,7 +28,7 @@ const _: () = assert!((MOST_PAYLOAD as usize) < MOST_FRAME);
 /// How much is read at a time, and how far a buffer grows ahead of the bytes that really come.
 const CHUNK: usize = 128 << 10;
 
-/// The parent's first frame. Its form never changes, so that any two versions read_frames each other
+/// The parent's first frame. Its form never changes, so that any two versions understand each other
 /// far enough to part in peace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Greeting {

@@ -2,7 +2,7 @@
 
 mod room;
 
-use super::*;
+use super::{requests::MOST_WANTED, *};
 use crate::{
     Order,
     broker::{Batch, Encoded, Lease, MOST_INTERRUPTIONS, MemoryBroker, Read, Status, Tasks, Write},
