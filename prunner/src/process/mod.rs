@@ -28,6 +28,7 @@ mod place;
 mod played_parent;
 mod poll;
 mod poster;
+mod staff;
 mod supervisor;
 mod suspects;
 pub(crate) mod wire;

@@ -1,0 +1,33 @@
+//! The places of all worker processes, and what they could not be given.
+
+use super::{child::WorkerProcess, place::Place};
+
+/// The worker processes of a run, seen by their supervisor.
+pub(super) struct Staff {
+    pub(super) places: Vec<Place>,
+    /// What a worker lacked that could not be started, and whether one alone was tried since.
+    pub(super) missing: Option<String>,
+    pub(super) tried_alone: bool,
+    /// Whether Ctrl-C was passed on to what handlers have started.
+    pub(super) interrupted: bool,
+}
+
+impl Staff {
+    pub(super) fn new(workers: usize) -> Self {
+        let places = (0..workers).map(|_| Place::default()).collect();
+        Self { places, missing: None, tried_alone: false, interrupted: false }
+    }
+
+    pub(super) fn processes(&self) -> impl Iterator<Item = &WorkerProcess> {
+        self.places.iter().filter_map(|place| place.process.as_ref())
+    }
+
+    pub(super) fn count(&self, which: impl Fn(&Place) -> bool) -> usize {
+        self.places.iter().filter(|place| which(place)).count()
+    }
+
+    /// Whether there is no worker and there will be none.
+    pub(super) fn is_lost(&self) -> bool {
+        self.places.iter().all(Place::is_lost)
+    }
+}
