@@ -1,6 +1,6 @@
-//! The places of all worker processes, and what they could not be given.
+//! All worker processes of a run: their places, and what is known of how they fail.
 
-use super::{child::WorkerProcess, place::Place};
+use super::{child::WorkerProcess, fuse::Fuse, oom::OutOfMemory, place::Place};
 
 /// The worker processes of a run, seen by their supervisor.
 pub(super) struct Staff {
@@ -8,14 +8,23 @@ pub(super) struct Staff {
     /// What a worker lacked that could not be started, and whether one alone was tried since.
     pub(super) missing: Option<String>,
     pub(super) tried_alone: bool,
+    pub(super) fuse: Fuse,
+    pub(super) out_of_memory: OutOfMemory,
     /// Whether Ctrl-C was passed on to what handlers have started.
     pub(super) interrupted: bool,
 }
 
 impl Staff {
-    pub(super) fn new(workers: usize) -> Self {
-        let places = (0..workers).map(|_| Place::default()).collect();
-        Self { places, missing: None, tried_alone: false, interrupted: false }
+    /// Those of so many workers, of which so many may die one after the other.
+    pub(super) fn new(workers: usize, max_deaths: u32) -> Self {
+        Self {
+            places: (0..workers).map(|_| Place::default()).collect(),
+            missing: None,
+            tried_alone: false,
+            fuse: Fuse::new(max_deaths),
+            out_of_memory: OutOfMemory::new(),
+            interrupted: false,
+        }
     }
 
     pub(super) fn processes(&self) -> impl Iterator<Item = &WorkerProcess> {

@@ -14,8 +14,6 @@ use super::{
     death::{Death, Kill},
     dispatcher::{Dispatcher, ServeError},
     dump::{self, Dumps},
-    fuse::Fuse,
-    oom::OutOfMemory,
     place::Place,
     poll::{Poll, Woken},
     poster::Poster,
@@ -82,19 +80,12 @@ pub(super) struct Supervisor {
     woken: Woken,
     clocks: Clocks,
     staff: Staff,
-    deaths: Deaths,
     course: Course,
     failed: Option<Failed>,
     /// Whether `begin` has posts that it is too early to publish.
     early: bool,
     /// When its state is to be printed, if that is switched on.
     dumps: Option<Dumps>,
-}
-
-/// How worker processes die.
-struct Deaths {
-    fuse: Fuse,
-    out_of_memory: OutOfMemory,
 }
 
 /// How far the run has come.
@@ -117,8 +108,7 @@ impl Supervisor {
         woken: Woken,
         clock: Arc<HeardClock>,
     ) -> Self {
-        let staff = Staff::new(plan.settings.engine.workers());
-        let fuse = Fuse::new(plan.settings.max_deaths());
+        let staff = Staff::new(plan.settings.engine.workers(), plan.settings.max_deaths());
         let mut dispatcher = Dispatcher::new(Arc::clone(&broker), plan.settings.lease);
         dispatcher.log_failures(Arc::clone(poster.log()));
         Self {
@@ -130,7 +120,6 @@ impl Supervisor {
             woken,
             clocks: Clocks::new(clock),
             staff,
-            deaths: Deaths { fuse, out_of_memory: OutOfMemory::new() },
             course: Course::Going,
             failed: None,
             early: false,
@@ -399,7 +388,7 @@ impl Supervisor {
         }
         let death = match &killed {
             Some(kill) => Death::by(kill),
-            None => Death::of(status, &mut self.deaths.out_of_memory, &self.plan.settings.limits),
+            None => Death::of(status, &mut self.staff.out_of_memory, &self.plan.settings.limits),
         };
         if let Err(error) = self.dispatcher.close(number, &death) {
             return self.fail(Failed::Workers(error.to_string()));
@@ -424,7 +413,7 @@ impl Supervisor {
     fn count_death(&mut self, how: &str) {
         let crashed = self.broker.watch(0, Duration::ZERO).map_or(0, |it| it.crashed);
         let progress = [self.dispatcher.ended(), self.dispatcher.judged(), crashed];
-        if let Err(deaths) = self.deaths.fuse.death(progress) {
+        if let Err(deaths) = self.staff.fuse.death(progress) {
             let text = format!(
                 "{deaths} worker processes have died one after the other without finishing anything, the \
                  last one so: {how}; Runner::max_deaths sets how many may"

@@ -150,14 +150,14 @@ impl Keeper {
     /// The lock is held, or the lease that asked is gone.
     pub(crate) fn locked(&self, seat: u16, lock: Lock) {
         let Some(slot) = self.slot(seat) else { return };
-        slot.lock().lock_answer = Some(lock);
+        slot.lock().question.lock = Some(lock);
         slot.notify();
     }
 
     /// An entry of the dict was read.
     pub(crate) fn read(&self, seat: u16, read: Read) {
         let Some(slot) = self.slot(seat) else { return };
-        slot.lock().read_answer = Some(read);
+        slot.lock().question.read = Some(read);
         slot.notify();
     }
 
@@ -215,7 +215,7 @@ impl Keeper {
             if slot.is_wanted_back() && shed(slot, &mut state, watch, now, &mut self.packer) {
                 next = next.min(PATIENCE);
             }
-            let prefetched = if slot.is_wanted_back() && state.token.is_some() {
+            let prefetched = if slot.is_wanted_back() && state.lease.token.is_some() {
                 state.take_prefetched()
             } else {
                 Vec::new()
@@ -299,7 +299,7 @@ fn time_left(
         return Ok(most - worked);
     }
     let label = slot.label.load(Ordering::Relaxed);
-    let label = state.counts.label(label).unwrap_or("a task that is being read");
+    let label = state.done.counts.label(label).unwrap_or("a task that is being read");
     let why = format!("{label} ran for {worked:.1?}, longer than max_task_time allows ({most:?})");
     Err(Overdue { seat: slot.seat, why })
 }
@@ -308,14 +308,14 @@ fn time_left(
 /// If not, nothing is there to be given before a lease comes or the handler ends; then its worker does
 /// it, because the lease is old enough.
 fn shed(slot: &Slot, state: &mut State, watch: &Watch, now: Instant, packer: &mut Packer) -> bool {
-    if state.token.is_none() {
+    if state.lease.token.is_none() {
         // The worker is about to take what is there.
         return state.has_prefetched();
     }
     if !state.is_running() || watch.seen_for(now) < PATIENCE {
         return true;
     }
-    if !state.has_surplus() || state.held || state.lost {
+    if !state.has_surplus() || state.lease.held || state.lease.lost {
         return false;
     }
     if state.sending.is_idle() || state.sending.is_answered() {
@@ -334,18 +334,18 @@ impl State {
             "{:?}, lease {:?}, commit {stage:?}, {} tasks of the lease and {local} follow-ups wait, \
              {} leases in advance",
             self.phase,
-            self.token,
+            self.lease.token,
             self.roots.left(),
             self.count_prefetched()
         );
         for (what, is) in [
-            ("the lease is lost", self.lost),
+            ("the lease is lost", self.lease.lost),
             ("the dict is broken", self.broken),
-            ("it holds the lock", self.held),
+            ("it holds the lock", self.lease.held),
             ("it waits for the lock", self.handler.waits_since.is_some()),
-            ("it waits for an answer", self.asking),
+            ("it waits for an answer", self.question.asking),
             ("a handler runs", self.is_running()),
-            ("tasks run one by one", self.one_by_one),
+            ("tasks run one by one", self.lease.one_by_one),
         ] {
             if is {
                 let _ = write!(text, ", {what}");

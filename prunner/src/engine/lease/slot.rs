@@ -136,7 +136,7 @@ impl Slot {
     /// none.
     pub(super) fn take_lease(&self, link: &dyn Link) -> bool {
         let mut state = self.lock();
-        if state.token.is_some() && state.one_by_one {
+        if state.lease.token.is_some() && state.lease.one_by_one {
             self.put_back(&mut state, link);
         }
         loop {
@@ -144,10 +144,10 @@ impl Slot {
                 self.apply_answer(&mut state, link);
                 continue;
             }
-            if state.broken || (state.token.is_none() && state.phase != Phase::Going) {
+            if state.broken || (state.lease.token.is_none() && state.phase != Phase::Going) {
                 return false;
             }
-            if state.token.is_some() {
+            if state.lease.token.is_some() {
                 return true;
             }
             if let Some(lease) = state.next_lease() {
@@ -168,8 +168,8 @@ impl Slot {
     pub(super) fn put_back(&self, state: &mut MutexGuard<'_, State>, link: &dyn Link) {
         // Before that it is not known.
         self.wait_for_commit(state, link);
-        if let Some(token) = state.token
-            && !state.lost
+        if let Some(token) = state.lease.token
+            && !state.lease.lost
         {
             MutexGuard::unlocked(state, || link.release(self.seat, token, Release::Unstarted));
         }
@@ -268,7 +268,7 @@ impl Slot {
         let lost = matches!(reply, Reply::Lost);
         if state.sending.answer(token, reply) && lost {
             let successor = state.sending.undecided();
-            state.lost |= successor.is_some() && successor == state.token;
+            state.lease.lost |= successor.is_some() && successor == state.lease.token;
         }
         drop(state);
         self.notify();

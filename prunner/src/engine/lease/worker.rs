@@ -115,7 +115,7 @@ where
         (self.before_lease)();
         let mut slice = Slice::begin();
         let mut state = slot.lock();
-        self.suspect = state.token.filter(|_| state.is_endangered());
+        self.suspect = state.lease.token.filter(|_| state.is_endangered());
         if let Some(token) = self.suspect {
             // Reading it may be what kills. What it is called follows when that is known.
             MutexGuard::unlocked(&mut state, || self.office.link.suspect(token, "a task", None));
@@ -124,7 +124,7 @@ where
             while state.sending.is_answered() {
                 slot.apply_answer(&mut state, &*self.office.link);
             }
-            if state.lost || state.must_end() || slice.is_over(slot, &mut state) {
+            if state.lease.lost || state.must_end() || slice.is_over(slot, &mut state) {
                 break;
             }
             self.catch_up(&state);
@@ -140,7 +140,7 @@ where
             state = self.run(pick, slot, &mut slice);
         }
         slot.wait_for_commit(&mut state, &*self.office.link);
-        let goes_on = if state.lost {
+        let goes_on = if state.lease.lost {
             slot.abandon(&mut state);
             true
         } else {
@@ -224,7 +224,7 @@ where
             Some(start) => start,
             None => {
                 let label = guarded(|| text::label(task.label()))?;
-                let place = slot.lock().counts.place(&label);
+                let place = slot.lock().done.counts.place(&label);
                 self.meter.start_first(id, place)
             }
         };
@@ -246,14 +246,14 @@ where
         state.end_running();
         self.office.hand_over(&mut state);
         self.effects.merges.end_attempt();
-        if state.held {
+        if state.lease.held {
             slot.dict().take_touched();
         }
         if let Some(took) = took {
-            let next = state.counts.measured(start.label, took, self.meter.started());
+            let next = state.done.counts.measured(start.label, took, self.meter.started());
             self.meter.measure_after(next);
         }
-        state.counts.finish(start.label);
+        state.done.counts.finish(start.label);
         state
     }
 
@@ -266,7 +266,7 @@ where
         slot: &'d Slot,
         slice: &mut Slice,
     ) -> MutexGuard<'d, State> {
-        let label = slot.lock().counts.label(start.label).unwrap_or_default().to_string();
+        let label = slot.lock().done.counts.label(start.label).unwrap_or_default().to_string();
         self.die(&Failure::new(label, None, cause, slot.worker()), start, slot, slice)
     }
 
@@ -280,8 +280,8 @@ where
         slice: &mut Slice,
     ) -> MutexGuard<'d, State> {
         let mut state = self.discard(slot);
-        if state.held && slot.dict().take_touched() {
-            let start_again = state.ended > 0;
+        if state.lease.held && slot.dict().take_touched() {
+            let start_again = state.done.ended > 0;
             if start_again {
                 state.start_again();
                 slice.restart();
@@ -315,7 +315,7 @@ where
     fn give_up<'d>(&mut self, task: R::Task, slot: &'d Slot) -> MutexGuard<'d, State> {
         drop_finished(task);
         let mut state = self.discard(slot);
-        state.lost = true;
+        state.lease.lost = true;
         state
     }
 
