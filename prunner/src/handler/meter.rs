@@ -1,92 +1,89 @@
-//! What one worker counts for each label.
+//! Which tasks of which labels one worker has started: all that is done for each task.
 
-use std::{collections::HashMap, mem::needs_drop, time::Duration};
+use std::collections::HashMap;
 
-use crate::{
-    stats::{LabelStats, Times},
-    task::Labeled,
-    text,
-};
-
-/// Counts and times by label, kept by one worker for itself.
+/// A countdown for each label, which is 0 when the label wants attention.
 #[derive(Debug)]
 pub(crate) struct Meter {
     /// The labels that are found at once, in a place that follows from their id.
-    near: Box<[Clicker; NEAR]>,
-    /// Clickers of labels whose places in `near` are taken by others.
-    far: HashMap<u64, Clicker>,
-    /// What is needed only now and then, by the clickers' `row`.
-    rows: Vec<LabelStats>,
-    /// The label of the task that was started last, where tasks have destructors: those may panic, and
-    /// the task is gone then.
-    last: u64,
+    near: Box<[Countdown; NEAR]>,
+    /// Labels whose places in `near` are taken by others.
+    far: HashMap<u64, Countdown>,
 }
 
 /// What is needed with every task of one label.
 #[derive(Clone, Copy, Debug)]
-struct Clicker {
+struct Countdown {
     id: u64,
-    /// Attempts until one is measured; counts down, so that one comparison tells everything.
+    /// Attempts until one is measured, so that one comparison decides.
     left: u64,
-    /// Attempts that will have been started when `left` is 0; 0 means that this clicker is free.
+    /// Attempts that will have been started when `left` is 0; 0 means that this countdown is free.
     due: u64,
     row: usize,
 }
 
-impl Clicker {
+impl Countdown {
     fn started(&self) -> u64 {
         self.due - self.left
     }
 }
 
+/// A task that starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Start {
+    /// The id of its label, and the row of that label where labels are counted.
+    pub(crate) id: u64,
+    pub(crate) row: usize,
+    /// Whether it is to be measured.
+    pub(crate) measure: bool,
+}
+
 const NEAR: usize = 64;
 const PROBES: usize = 4;
-const FREE: Clicker = Clicker { id: 0, left: 1, due: 0, row: 0 };
+const FREE: Countdown = Countdown { id: 0, left: 1, due: 0, row: 0 };
 
 impl Meter {
     pub(crate) fn new() -> Self {
-        Self { near: Box::new([FREE; NEAR]), far: HashMap::new(), rows: Vec::new(), last: 0 }
+        Self { near: Box::new([FREE; NEAR]), far: HashMap::new() }
     }
 
-    /// Counts a task that is about to run; true if it is to be [measured](Meter::measured).
+    /// Notes that a task starts whose label has this id; `None` if the label is [new](Meter::start_first).
     #[inline(always)]
-    pub(crate) fn start<T: Labeled>(&mut self, task: &T) -> bool {
-        let id = task.label_id();
-        if needs_drop::<T>() {
-            self.last = id;
+    pub(crate) fn start(&mut self, id: u64) -> Option<Start> {
+        let countdown = &mut self.near[id as usize % NEAR];
+        if countdown.id == id && countdown.left > 1 {
+            countdown.left -= 1;
+            return Some(Start { id, row: countdown.row, measure: false });
         }
-        let clicker = &mut self.near[id as usize % NEAR];
-        if clicker.id == id && clicker.left > 1 {
-            clicker.left -= 1;
-            return false;
-        }
-        self.start_otherwise(id, task.label())
+        self.start_otherwise(id)
     }
 
-    /// The first task of its label, one to be measured, or one whose clicker is elsewhere.
+    /// A task that is to be measured, or whose countdown is elsewhere, or the first of its label.
     #[cold]
     #[inline(never)]
-    fn start_otherwise(&mut self, id: u64, label: &str) -> bool {
-        let row = self.rows.len();
-        let clicker = self.clicker(id);
-        if clicker.due == 0 {
-            *clicker = Clicker { id, left: 0, due: 1, row };
-            self.rows.push(LabelStats {
-                id,
-                label: text::label(label).into(),
-                started: 0,
-                dead: 0,
-                times: Times::new(),
-            });
-            return true;
+    fn start_otherwise(&mut self, id: u64) -> Option<Start> {
+        let countdown = self.countdown(id);
+        if countdown.due == 0 {
+            return None;
         }
-        // It is 0 already if the program's label panicked when the last one was to be measured.
-        clicker.left = clicker.left.saturating_sub(1);
-        clicker.left == 0
+        match &mut countdown.left {
+            // The last one was to be measured and was not.
+            0 => countdown.due += 1,
+            left => *left -= 1,
+        }
+        Some(Start { id, row: countdown.row, measure: countdown.left == 0 })
     }
 
-    /// The clicker of `id`, or a free one for it.
-    fn clicker(&mut self, id: u64) -> &mut Clicker {
+    /// Notes that the first task of a label starts, which is counted in this row.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn start_first(&mut self, id: u64, row: usize) -> Start {
+        *self.countdown(id) = Countdown { id, left: 0, due: 1, row };
+        Start { id, row, measure: true }
+    }
+
+    /// The countdown of `id`, or a free one for it.
+    fn countdown(&mut self, id: u64) -> &mut Countdown {
         let near = (0..PROBES)
             .map(|probe| (id as usize + probe) % NEAR)
             .find(|&at| self.near[at].due == 0 || self.near[at].id == id);
@@ -96,40 +93,27 @@ impl Meter {
         }
     }
 
-    /// Notes how long a task took that was to be measured.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn measured(&mut self, task: &impl Labeled, took: Duration) {
-        let Clicker { row, due, .. } = *self.clicker(task.label_id());
-        let left = self.rows[row].times.add(took, due);
-        let clicker = self.clicker(task.label_id());
-        (clicker.left, clicker.due) = (left, due + left);
+    /// How many tasks of a label were started.
+    pub(crate) fn started(&mut self, id: u64) -> u64 {
+        self.countdown(id).started()
     }
 
-    /// Notes that a task died.
-    pub(crate) fn died(&mut self, task: &impl Labeled) {
-        let Clicker { row, due, .. } = *self.clicker(task.label_id());
-        // A label that panicked when the task was started has no row.
-        if due > 0 {
-            self.rows[row].dead += 1;
-        }
+    /// Notes after how many more tasks of a label the next one is to be measured.
+    pub(crate) fn measure_after(&mut self, id: u64, tasks: u64) {
+        let countdown = self.countdown(id);
+        (countdown.left, countdown.due) = (tasks, countdown.started() + tasks);
     }
 
-    /// Notes that the task died that was started last; returns its label.
-    pub(crate) fn last_died(&mut self) -> String {
-        let Clicker { row, .. } = *self.clicker(self.last);
-        let row = &mut self.rows[row];
-        row.dead += 1;
-        row.label.to_string()
+    /// The row of a label that is known.
+    pub(crate) fn row(&mut self, id: u64) -> Option<usize> {
+        let countdown = self.countdown(id);
+        (countdown.due > 0).then_some(countdown.row)
     }
 
-    /// All rows.
-    pub(crate) fn into_rows(mut self) -> Vec<LabelStats> {
-        let mut rows = std::mem::take(&mut self.rows);
-        for row in &mut rows {
-            row.started = self.clicker(row.id).started();
-        }
-        rows
+    /// The rows of all labels, each with how many of its tasks were started.
+    pub(crate) fn all_started(&self) -> impl Iterator<Item = (usize, u64)> {
+        let used = self.near.iter().chain(self.far.values()).filter(|it| it.due > 0);
+        used.map(|it| (it.row, it.started()))
     }
 }
 
@@ -137,31 +121,37 @@ impl Meter {
 mod tests {
     use super::*;
 
-    struct Numbered(u64);
-
-    impl Labeled for Numbered {
-        fn label(&self) -> &str {
-            if self.0.is_multiple_of(2) { "even" } else { "odd" }
-        }
-
-        fn label_id(&self) -> u64 {
-            self.0
-        }
-    }
-
     #[test]
     fn every_id_has_its_row_however_many_there_are() {
         let mut meter = Meter::new();
+        let mut rows = 0;
         for round in 1..=3 {
             for id in (0..200).chain((1..100).map(|page| page << 12)) {
-                if meter.start(&Numbered(id)) {
-                    meter.measured(&Numbered(id), Duration::from_nanos(100));
+                let start = meter.start(id).unwrap_or_else(|| {
+                    rows += 1;
+                    meter.start_first(id, rows - 1)
+                });
+                if start.measure {
+                    meter.measure_after(id, 2);
                 }
-                assert_eq!(meter.clicker(id).started(), round, "label {id}");
+                assert_eq!((meter.started(id), meter.row(id)), (round, Some(start.row)), "{id}");
             }
         }
-        let rows = meter.into_rows();
-        assert_eq!(rows.len(), 299);
-        assert!(rows.iter().all(|row| row.started == 3));
+        assert_eq!((rows, meter.row(7 << 20)), (299, None));
+        let mut all: Vec<_> = meter.all_started().collect();
+        all.sort_unstable();
+        assert!(all.into_iter().eq((0..299).map(|row| (row, 3))));
+    }
+
+    #[test]
+    fn what_is_to_be_measured_comes_when_it_is_due() {
+        let mut meter = Meter::new();
+        assert_eq!(meter.start(7), None);
+        assert!(meter.start_first(7, 0).measure);
+        meter.measure_after(7, 3);
+        let measure = [(); 4].map(|()| meter.start(7).is_some_and(|start| start.measure));
+        // The last one because that before it was not.
+        assert_eq!(measure, [false, false, true, true]);
+        assert_eq!(meter.started(7), 5);
     }
 }

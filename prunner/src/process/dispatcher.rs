@@ -217,7 +217,7 @@ impl Dispatcher {
         self.broken.take()
     }
 
-    /// Gives out no more leases, and tells the workers.
+    /// Gives out no more leases, and notifies the workers.
     pub(crate) fn drain(&mut self) {
         self.leasing = false;
         self.tell_all(&ToWorker::Drain);

@@ -82,7 +82,7 @@ impl Read for Pieces<'_, '_> {
 const LINES: usize = 3;
 
 /// Up to three workers say what the bytes say, and come and go. Whatever it was: when they are gone,
-/// nobody holds anything, what is left can be run, and what has become of the run can be told.
+/// nothing is held, what is left can be run, and the run has an outcome.
 pub fn conversation(bytes: &[u8]) {
     let clock = ScriptClock::default();
     let lease = Duration::from_secs(10);
@@ -157,7 +157,7 @@ fn hear(dispatcher: &mut Dispatcher, line: usize, bytes: &[u8]) -> Result<(), Se
     dispatcher.handle(line, up)
 }
 
-/// Takes what a worker is told, which must be frames.
+/// Takes what is sent to a worker, which must be frames.
 fn send(dispatcher: &mut Dispatcher, line: usize) {
     let Some(out) = dispatcher.outbox(line).filter(|out| !out.is_empty()) else { return };
     let (_, wrong) = read_all::<ToWorker>(out, out.len());

@@ -1,4 +1,4 @@
-//! What a worker process may use. It sets the limits on itself, so nobody else can be hit by them.
+//! What a worker process may use. It sets the limits on itself, so no other process can be hit by them.
 
 use std::{io, time::Duration};
 

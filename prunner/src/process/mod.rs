@@ -72,7 +72,7 @@ use crate::{
 /// is its standard input then: programs that handlers start inherit the variable, but not that socket.
 const WORKER: &str = "PRUNNER_WORKER";
 
-/// What tells this socket from all others that are open.
+/// The device and number of this socket, which no other that is open has.
 fn name_of(socket: &File) -> io::Result<String> {
     let metadata = socket.metadata()?;
     match metadata.file_type().is_socket() {
@@ -232,9 +232,12 @@ fn finished(outcome: Outcome, begin: Result<(), Cause>, ended: Ended) -> (Finish
         ..LabelCount::default()
     });
     labels.extend(killers);
-    let rows = labels
-        .iter()
-        .map(|it| LabelStats::of(&it.label, it.finished, it.dead, Times::of(&it.times)));
+    let rows = labels.into_iter().map(|LabelCount { label, finished, dead, times }| LabelStats {
+        label,
+        finished,
+        dead,
+        times: Times::of(&times),
+    });
     let kind = ended.failed.map(|failed| match failed {
         Failed::Dict(why) => Kind::Dict(why),
         Failed::Workers(why) => Kind::Workers(why),
@@ -252,7 +255,8 @@ fn finished(outcome: Outcome, begin: Result<(), Cause>, ended: Ended) -> (Finish
     (finished, kind)
 }
 
-/// How a task died, as its worker has told, or as can be told of one whose workers have died or were lost.
+/// How a task died, as its worker has reported, or as far as it is known of one whose workers have died
+/// or were lost.
 fn failure_of(letter: &DeadLetter, killers: &[Killer]) -> Failure {
     if !letter.report.0.is_empty() {
         return codec::decode(&letter.report.0)

@@ -489,7 +489,7 @@ impl Supervisor {
         self.dispatcher.ask_for_dumps();
     }
 
-    /// Serves those who wait, tells what has changed, sends.
+    /// Serves those who wait, notifies workers of what has changed, sends.
     fn serve(&mut self) {
         let expected = self.staff.count(Place::is_expected);
         self.dispatcher.set_startable(expected * self.plan.settings.host.threads);

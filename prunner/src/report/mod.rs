@@ -276,10 +276,8 @@ impl fmt::Display for DeadSummary<'_> {
 fn by_label(rows: Vec<LabelStats>) -> Vec<LabelReport> {
     let mut labels: BTreeMap<String, LabelReport> = BTreeMap::new();
     for row in rows {
-        let LabelStats { label, started, dead, times, .. } = row;
+        let LabelStats { label, finished, dead, times } = row;
         let label = text::label(label);
-        // Only labels that panic now and then make this anything but exact.
-        let finished = started.saturating_sub(dead);
         match labels.get_mut(&label) {
             Some(known) => {
                 known.finished = known.finished.saturating_add(finished);

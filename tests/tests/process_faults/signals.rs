@@ -74,7 +74,7 @@ fn a_run_tells_what_it_is_doing() {
     let guests = [meeting.next(), meeting.next()];
     signal(family.process.pid(), libc::SIGQUIT);
     family.process.wait_for_line("prunner: the state of the run");
-    for part in ["begin {", "Server {", "Status {", "leases: {", "worker process 0: pid "] {
+    for part in ["begin {", "Dispatcher {", "Status {", "leases: {", "worker process 0: pid "] {
         family.process.wait_for_line(part);
     }
     guests.into_iter().for_each(Guest::let_go);

@@ -299,7 +299,7 @@ fn time_left(
         return Ok(most - worked);
     }
     let label = slot.label.load(Ordering::Relaxed);
-    let label = state.done.counts.label(label).unwrap_or("a task that is being read");
+    let label = state.done.labels.label(label).unwrap_or("a task that is being read");
     let why = format!("{label} ran for {worked:.1?}, longer than max_task_time allows ({most:?})");
     Err(Overdue { seat: slot.seat, why })
 }

@@ -12,7 +12,6 @@ use std::{
 
 use super::{
     batching::{Batching, LeaseOrder},
-    counts::Counts,
     draft::{Draft, UNREADABLE, letter},
     lanes::{End, Lane},
     outgoing::Outgoing,
@@ -23,6 +22,7 @@ use crate::{
     broker::{Batch, DeadLetter, Lease, Lock, Malformed, Read, Tasks, Token},
     engine::stop::Phase,
     failure::{Cause, Failure},
+    stats::LabelTable,
     task::Priority,
 };
 
@@ -77,7 +77,7 @@ pub(super) struct Current {
 /// What the tasks that have ended since the last commit have done, and the broker does not know.
 #[derive(Default)]
 pub(super) struct Done {
-    pub(super) counts: Counts,
+    pub(super) labels: LabelTable,
     posted: u64,
     dead: Vec<DeadLetter>,
     /// How many have ended.
@@ -85,9 +85,9 @@ pub(super) struct Done {
 }
 
 impl Done {
-    /// A task has died: one of the label at this place among the counts.
+    /// A task has died: one of the label of this row.
     fn die(&mut self, label: usize, task: Vec<u8>, failure: &Failure) {
-        self.counts.die(label);
+        self.labels.die(label);
         self.dead.push(letter(task, failure));
         self.ended += 1;
     }
@@ -109,7 +109,7 @@ pub(super) struct Question {
     pub(super) read: Option<Read>,
 }
 
-/// The handler that runs, or ran last: tells the keeper one from the next.
+/// The handler that runs, or ran last: its number differs from that of the next.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Handler {
     /// How many were started before and with it.
@@ -228,7 +228,7 @@ impl State {
 
     /// Leases of this worker that are gone.
     pub(super) fn lose(&mut self, gone: &[Token]) {
-        // While a commit is under way its answer tells, not the renewal.
+        // While a commit is under way its answer decides, not the renewal.
         let undecided = self.sending.undecided();
         self.lease.lost |=
             self.lease.token.is_some_and(|it| Some(it) != undecided && gone.contains(&it));
@@ -329,13 +329,13 @@ impl State {
     /// The running task could not even be counted.
     #[cold]
     pub(super) fn die_uncounted(&mut self, failure: &Failure) {
-        let label = self.done.counts.place(failure.label());
+        let label = self.done.labels.row(failure.label());
         self.die_running(label, failure);
     }
 
     /// A task has died of its bytes.
     fn die_unread(&mut self, task: Vec<u8>, failure: &Failure) {
-        let label = self.done.counts.place(failure.label());
+        let label = self.done.labels.row(failure.label());
         self.done.die(label, task, failure);
     }
 
@@ -351,7 +351,7 @@ impl State {
         self.roots.close();
         self.running = None;
         self.cuts += 1;
-        self.done.counts.take();
+        self.done.labels.take();
         self.done.dead.clear();
         (self.done.posted, self.done.ended) = (0, 0);
     }
@@ -398,7 +398,7 @@ impl State {
             roots,
             local,
             posted: mem::take(&mut self.done.posted),
-            labels: self.done.counts.take(),
+            labels: self.done.labels.take(),
             dead: mem::take(&mut self.done.dead),
         };
         (self.done.ended, self.lease.held) = (0, false);

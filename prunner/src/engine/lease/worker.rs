@@ -12,7 +12,6 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Link, Slot,
-    counts::{Meter, Start},
     draft::UNREADABLE,
     home::LeaseLost,
     office::{Office, drop_finished},
@@ -24,7 +23,10 @@ use crate::{
     broker::{Tasks, Token},
     dict::Attempts,
     failure::{Cause, Failure, PanicWatch, guarded},
-    handler::{Context, Effects, ParallelTaskRunner},
+    handler::{
+        Context, Effects, ParallelTaskRunner,
+        meter::{Meter, Start},
+    },
     queue::Buffer,
     stats::Stopwatch,
     sync::Barrier,
@@ -77,7 +79,7 @@ where
             runner,
             effects,
             office: Office::new(slot, link, buffer),
-            meter: Meter::default(),
+            meter: Meter::new(),
             roots: Tasks::new(),
             cuts: 0,
             suspect: None,
@@ -224,11 +226,11 @@ where
             Some(start) => start,
             None => {
                 let label = guarded(|| text::label(task.label()))?;
-                let place = slot.lock().done.counts.place(&label);
+                let place = slot.lock().done.labels.row(&label);
                 self.meter.start_first(id, place)
             }
         };
-        slot.label.store(start.label, Ordering::Relaxed);
+        slot.label.store(start.row, Ordering::Relaxed);
         Ok(start)
     }
 
@@ -250,10 +252,10 @@ where
             slot.dict().take_touched();
         }
         if let Some(took) = took {
-            let next = state.done.counts.measured(start.label, took, self.meter.started());
-            self.meter.measure_after(next);
+            let next = state.done.labels.measured(start.row, took, self.meter.started(start.id));
+            self.meter.measure_after(start.id, next);
         }
-        state.done.counts.finish(start.label);
+        state.done.labels.finish(start.row);
         state
     }
 
@@ -266,7 +268,7 @@ where
         slot: &'d Slot,
         slice: &mut Slice,
     ) -> MutexGuard<'d, State> {
-        let label = slot.lock().done.counts.label(start.label).unwrap_or_default().to_string();
+        let label = slot.lock().done.labels.label(start.row).unwrap_or_default().to_string();
         self.die(&Failure::new(label, None, cause, slot.worker()), start, slot, slice)
     }
 
@@ -298,7 +300,7 @@ where
                 return state;
             }
         }
-        state.die_running(start.label, failure);
+        state.die_running(start.row, failure);
         state
     }
 

@@ -1,9 +1,10 @@
 //! The engine on threads: nothing is serialized, a task is the program's own value.
 //!
-//! `README.md` beside this file tells the protocol in numbered steps and names its hazards; the
+//! `README.md` beside this file has the protocol in numbered steps and names its hazards; the
 //! comments of the code refer to both.
 
 mod epochs;
+mod label_counts;
 #[cfg(all(test, prunner_loom))]
 mod models;
 mod parking;
@@ -64,7 +65,7 @@ fn collect<R: ParallelTaskRunner, Q: Queue<R::Task>>(
     let results = shared.take_results();
     let started = results.len();
     let left = results.iter().map(|result| result.left).sum();
-    let rows = results.into_iter().flat_map(|result| result.meter.into_rows()).collect();
+    let rows = results.into_iter().flat_map(|result| result.labels.into_rows()).collect();
     let failures = shared.failures.finish();
     let (dict, broken) = shared.dict.finish();
     Finished { begin, totals, left, rows, failures, dict, broken, started }

@@ -4,12 +4,12 @@ use std::sync::{Arc, OnceLock};
 
 use crossbeam_utils::CachePadded;
 
-use super::{epochs::Epochs, parking::Sleepers};
+use super::{epochs::Epochs, label_counts::LabelCounts, parking::Sleepers};
 use crate::{
     dict::{Attempts, Merges, SharedDict},
     engine::{Totals, stop::Stop},
     failure::{Failure, FailureLog},
-    handler::{ParallelTaskRunner, meter::Meter},
+    handler::ParallelTaskRunner,
     queue::{Order, Queue, Stealer as _},
     sync::{AtomicU64, Mutex, Ordering},
 };
@@ -36,7 +36,7 @@ pub(super) struct Remote<S> {
     pub(super) attempts: Attempts,
 }
 
-/// How many tasks one worker has posted and brought to an end: plain stores, summed by whoever asks.
+/// How many tasks one worker has posted and brought to an end: plain stores, summed when asked for.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     posted: AtomicU64,
@@ -63,7 +63,7 @@ fn add(count: &AtomicU64, more: u64) {
 
 /// What a worker leaves behind.
 pub(super) struct WorkerResult {
-    pub(super) meter: Meter,
+    pub(super) labels: LabelCounts,
     /// How many tasks were in its queue when it stopped.
     pub(super) left: u64,
 }

@@ -8,13 +8,14 @@ use std::{
 };
 
 use super::{
+    label_counts::LabelCounts,
     search::search,
     shared::{Remote, Shared, WorkerResult},
     steal_throttle::StealThrottle,
 };
 use crate::{
     failure::{Cause, Failure, PanicWatch, drop_quietly, unless_it_panics},
-    handler::{Context, Effects, ParallelTaskRunner, Publish, meter::Meter},
+    handler::{Context, Effects, ParallelTaskRunner, Publish},
     queue::{Posts, Queue, Stealer as _},
     stats::Stopwatch,
     sync::BarrierPair as _,
@@ -24,7 +25,7 @@ use crate::{
 pub(super) struct Worker<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> {
     pub(super) post_office: PostOffice<'scope, 'env, R, Q>,
     pub(super) effects: Effects<R::Task>,
-    meter: Meter,
+    labels: LabelCounts,
     pub(super) throttle: StealThrottle,
     /// The task that runs, or is about to. It stays here while it runs, so that a panic, which leaves
     /// the handler's frames, does not take it along.
@@ -37,7 +38,7 @@ pub(super) struct Worker<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>>
     _stop_on_panic: StopOnPanic<'env, R, Q>,
 }
 
-/// Stops the run if the engine itself panics, so that nobody waits for this worker for ever; the
+/// Stops the run if the engine itself panics, so that none waits for this worker for ever; the
 /// panic then leaves `start`.
 struct StopOnPanic<'env, R: ParallelTaskRunner, Q: Queue<R::Task>>(&'env Shared<'env, R, Q>);
 
@@ -72,7 +73,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
         Self {
             post_office: PostOffice { shared, scope, me, queue, remote },
             effects: Effects::new(me, shared.dict.of_this_thread(), Posts::new(), merges),
-            meter: Meter::new(),
+            labels: LabelCounts::new(),
             throttle: StealThrottle::new(me),
             hand: None,
             started: None,
@@ -128,7 +129,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
             if !stop.is_going() {
                 return;
             }
-            let measure = self.meter.start(task);
+            let measure = self.labels.start(task);
             if measure {
                 self.started = Some(Stopwatch::start());
             }
@@ -149,11 +150,11 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
     #[inline(never)]
     fn measured(&mut self) {
         if let (Some(started), Some(task)) = (self.started.take(), &self.hand) {
-            self.meter.measured(task, started.elapsed());
+            self.labels.measured(task, started.elapsed());
         }
     }
 
-    /// The task is finished: its effects become true, and the next one comes into the hand.
+    /// The task is finished: its effects are committed, and the next one comes into the hand.
     ///
     /// It is dropped before that: if its destructor panics it is dead, and none of its effects is true.
     #[inline(always)]
@@ -175,7 +176,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
         if self.hand.is_some() {
             self.die(Cause::panic(payload));
         } else if mem::take(&mut self.dropped) {
-            let label = self.meter.last_died();
+            let label = self.labels.last_died();
             self.effects.discard();
             self.bury(Failure::new(label, None, Cause::panic(payload), self.post_office.me));
         } else {
@@ -184,14 +185,14 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
         }
     }
 
-    /// None of the task's effects become true; it is over.
+    /// None of the task's effects are committed; it is over.
     #[cold]
     fn die(&mut self, cause: Cause) {
         // A panic has skipped the second look at the clock. All of this asks the program for the label,
         // which may panic, too.
         unless_it_panics(|| self.measured());
         let Some(task) = self.hand.take() else { return };
-        unless_it_panics(|| self.meter.died(&task));
+        unless_it_panics(|| self.labels.died(&task));
         self.effects.discard();
         self.bury(Failure::of(&task, cause, self.post_office.me));
         drop_quietly(task);
@@ -212,7 +213,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
     /// Hands in what is left when the run is over.
     fn leave(mut self) {
         let shared = self.post_office.shared;
-        // After an interrupt others may be parked: nobody will post for them any more.
+        // After an interrupt others may be parked: nothing will be posted for them any more.
         shared.sleepers.unpark_all();
         let mut left = 0;
         loop {
@@ -225,7 +226,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
             drop_quietly(task);
         }
         log::debug!("worker {} stops", self.post_office.me);
-        shared.report_result(WorkerResult { meter: self.meter, left });
+        shared.report_result(WorkerResult { labels: self.labels, left });
     }
 
     /// Looks for a task elsewhere; the hand stays empty when the run is over.
@@ -251,7 +252,7 @@ impl Drop for SetOnPanic<'_> {
 }
 
 impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> PostOffice<'scope, 'env, R, Q> {
-    /// Ends a task: makes its effects true and takes the next one.
+    /// Ends a task: commits its effects and takes the next one.
     ///
     /// Posts are counted before the task that posted them ends, and its merges are true before its
     /// follow-ups are published.
@@ -266,7 +267,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> PostOffice<'scope, 
         self.publish_and_take(&mut effects.posts, hand);
     }
 
-    /// Publishes posts that nobody has counted yet, and takes the next task.
+    /// Publishes posts that are not counted yet, and takes the next task.
     fn commit_posts(&mut self, posts: &mut Posts<R::Task>, hand: &mut Option<R::Task>) {
         self.remote.counts.count_posted(posts.len());
         self.publish_and_take(posts, hand);
@@ -276,13 +277,13 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> PostOffice<'scope, 
     fn publish_and_take(&mut self, posts: &mut Posts<R::Task>, hand: &mut Option<R::Task>) {
         let several = posts.len() > 1;
         self.queue.commit(posts, hand);
-        // A single post is usually the next task and nobody else's business.
+        // A single post is usually the next task of this worker.
         if several {
             self.wake_for_posts();
         }
     }
 
-    /// Wakes a worker if there is something to take and nobody looks for it.
+    /// Wakes a worker if there is something to take and none looks for it.
     #[inline(always)]
     fn wake_for_posts(&mut self) {
         // Pairs with the heavy barrier of a worker that goes to sleep (H7).

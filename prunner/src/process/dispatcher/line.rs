@@ -117,7 +117,7 @@ impl fmt::Debug for Line {
             .field("seats", &self.seats)
             .field("asked", &self.asked)
             .field("to be sent", &self.out.len())
-            .field("told", &self.notified)
+            .field("notified", &self.notified)
             .finish_non_exhaustive()
     }
 }
