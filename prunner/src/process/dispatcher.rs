@@ -18,7 +18,7 @@ use line::{Line, Seat, SeatId};
 use super::{
     death::Death,
     suspects::{Killer, Obituaries, SeatLease, lost},
-    wire::{ToParent, ToWorker, WireError},
+    wire::{ToWorker, WireError},
 };
 use crate::{
     broker::{Broker, BrokerError, Commit, DeadLetter, Entry, Lock, Release, Step, Token},

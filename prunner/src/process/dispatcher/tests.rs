@@ -7,7 +7,10 @@ use crate::{
     Order,
     broker::{Batch, Encoded, Lease, MOST_INTERRUPTIONS, MemoryBroker, Read, Status, Tasks, Write},
     codec::Bytes,
-    process::{death::Blame, wire::Inbox},
+    process::{
+        death::Blame,
+        wire::{Inbox, ToParent},
+    },
 };
 
 fn batch(task: &[u8]) -> Batch {
