@@ -11,7 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     death::{Blame, Death},
-    dispatcher::{Dispatcher, Policy, ServeError},
+    dispatcher::{Dispatcher, ServeError},
     finished,
     supervisor::Ended,
     wire::{Greeting, Hello, Inbox, ToParent, ToWorker, Welcome, WireError, write_frame},
@@ -21,6 +21,7 @@ use crate::{
     broker::{Batch, Broker, MOST_INTERRUPTIONS, MemoryBroker, Step, Tasks, Token},
     codec,
     report::Report,
+    settings::LeaseSettings,
     testing::fuzz::{Script, ScriptClock, run_down},
 };
 
@@ -85,10 +86,10 @@ const LINES: usize = 3;
 pub fn conversation(bytes: &[u8]) {
     let clock = ScriptClock::default();
     let lease = Duration::from_secs(10);
-    let policy = Policy { lease, max_interruptions: MOST_INTERRUPTIONS };
+    let settings = LeaseSettings { time: lease, max_interruptions: MOST_INTERRUPTIONS };
     let broker = MemoryBroker::new(lease, Order::Lifo, first()).with_clock(Arc::new(clock.clone()));
     let broker: Arc<dyn Broker> = Arc::new(broker);
-    let mut dispatcher = Dispatcher::new(Arc::clone(&broker), policy);
+    let mut dispatcher = Dispatcher::new(Arc::clone(&broker), settings);
     let mut script = Script(bytes);
     while let Some(()) = act(&mut dispatcher, &mut script, &clock, &*broker) {}
     for line in 0..LINES {

@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use super::wire::Limits;
+use crate::settings::Limits;
 
 impl Limits {
     /// Limits the memory of this process. What asks for more gets none, and the process aborts.

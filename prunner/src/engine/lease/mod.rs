@@ -8,8 +8,8 @@
 //! * `worker`: the loop that runs handlers; `slice`: for how long; `office`: where their posts go, by way
 //!   of `outgoing`;
 //!   `room`: beside which others.
-//! * `slot`: what a worker shares with its keeper; `state`: what it has in hand (`roots`, `lanes`,
-//!   `counts`), which is bytes and numbers alone; `batching`: how much, and in which order.
+//! * `slot`: what a worker shares with its keeper; `state`: what it has in hand (`roots`, `lanes`),
+//!   which is bytes and numbers alone; `batching`: how much, and in which order.
 //! * `draft`, `sending`: how that becomes a commit, and how the commit is answered.
 //! * `keeper`: what must happen while a handler runs, and runs no code of the program: answers,
 //!   renewals, limits. `packer`: what does, for the keeper.
@@ -31,12 +31,12 @@ mod slot;
 mod state;
 mod worker;
 
-pub(crate) use batching::Batching;
+use batching::Batching;
 pub(crate) use home::SlotDict;
 pub(crate) use keeper::{Keeper, Overdue};
 pub(crate) use packer::Packer;
 pub(crate) use room::Room;
-pub(crate) use slot::{Slot, Terms};
+pub(crate) use slot::Slot;
 pub(crate) use worker::Seat;
 
 use crate::broker::{Commit, Release, Token};
