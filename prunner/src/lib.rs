@@ -35,6 +35,7 @@ mod process;
 mod queue;
 mod report;
 mod run;
+mod settings;
 mod stats;
 mod sync;
 mod task;

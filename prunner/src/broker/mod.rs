@@ -178,7 +178,7 @@ pub trait Broker: Send + Sync {
     fn lock(&self, token: Token) -> Result<Lock, BrokerError>;
 
     /// Reads an entry of the dict on behalf of a lease that knows its version `known`, 0 for none:
-    /// then the answer is always the entry. If that lease holds the lock, nobody else writes the entry
+    /// then the answer is always the entry. If that lease holds the lock, no other writes the entry
     /// until the lock is free again.
     ///
     /// # Errors
@@ -280,7 +280,7 @@ pub struct Lease {
     pub batch: Batch,
 }
 
-/// What has become of a lease. All of it becomes true in one step, or none of it.
+/// What has become of a lease. All of it is applied in one step, or none of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
     /// The lease that this ends.
@@ -303,7 +303,7 @@ pub struct Commit {
 }
 
 impl Commit {
-    /// The commit of a lease of which nothing is left and nothing is told.
+    /// The commit of a lease of which nothing is left and nothing is reported.
     pub fn new(token: Token) -> Self {
         Self {
             token,
@@ -437,7 +437,7 @@ pub enum Read {
 /// Why a lease is given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Release {
-    /// The worker died while it ran it. Its tasks come back as suspects, one by one: nobody knows which
+    /// The worker died while it ran it. Its tasks come back as suspects, one by one: it is not known which
     /// of them it was, or whether it was one of another lease that ran beside it. A task that was a
     /// suspect already has crashed once more, and at the [third time](MOST_CRASHES) it is dead.
     /// [Malformed] tasks are dead at once, as one letter. If there were no tasks, nothing comes back.
@@ -496,7 +496,7 @@ pub const KEPT_DEAD_LETTERS: usize = 100;
 /// How many workers a suspect kills before it is dead.
 pub const MOST_CRASHES: u32 = 3;
 
-/// How often a task may be [interrupted](Release::Interrupted), unless a broker is told otherwise.
+/// How often a task may be [interrupted](Release::Interrupted), unless a broker is given another number.
 pub const MOST_INTERRUPTIONS: u32 = 20;
 
 /// Why a broker could not do what it was asked to.

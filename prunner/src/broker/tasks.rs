@@ -29,7 +29,7 @@ pub struct Tasks {
     bytes: Store,
 }
 
-/// Bytes that nobody changes any more are shared: a broker has them in its queue, in a lease and on
+/// Bytes that are not changed any more are shared: a broker has them in its queue, in a lease and on
 /// their way to a worker.
 #[derive(Clone)]
 enum Store {

@@ -11,7 +11,7 @@
 //! 3. [`committed`](SharedDict::committed) when they are true, also when there was none to be made:
 //!    the lock is free again then. Or [`forget`](SharedDict::forget) when they never will be.
 //!
-//! An entry that was read under the lock is *pinned*: nobody else writes it until the commit, so it
+//! An entry that was read under the lock is *pinned*: no other worker writes it until the commit, so it
 //! cannot have changed, and no bytes are kept for it.
 //!
 //! Between 1 and 3 a handler may run, and merge: its merges are pending, and belong to a later
@@ -176,9 +176,9 @@ impl SharedDict {
 
     /// Locks what is here; `None` if a task has kept the lock.
     fn reach(&self) -> Option<MutexGuard<'_, Locked>> {
-        // Relaxed: whoever calls this keeps the home's lock from being taken, or took it.
+        // Relaxed: the caller keeps the home's lock from being taken, or took it.
         match &self.0.away {
-            // No handler runs, so nobody gives back what is locked now.
+            // No handler runs, so nothing gives back what is locked now.
             Some(away) if away.taken.load(Ordering::Relaxed) => self.0.locked.try_lock(),
             // A handler that runs may be peeking.
             _ => Some(self.0.locked.lock()),
@@ -411,7 +411,7 @@ impl Locked {
         Ok(writes)
     }
 
-    /// Runs code of the program on one entry and tells how it failed.
+    /// Runs code of the program on one entry and returns how it failed.
     fn of_program<O>(
         &mut self,
         key: KeyId,

@@ -176,7 +176,7 @@ impl LocalDict {
     /// are still its own.
     #[inline]
     fn acquire(&self) -> GuardNoSend {
-        // SAFETY: nobody else unlocks what is locked here.
+        // SAFETY: nothing else unlocks what is locked here.
         let raw = unsafe { self.mutex().raw() };
         raw.try_lock().unwrap_or_else(|| wait_for(raw))
     }
@@ -218,7 +218,7 @@ thread_local! {
     static HELD: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The dict, locked: nobody else reads or changes it until this guard is dropped.
+/// The dict, locked: no other worker reads or changes it until this guard is dropped.
 ///
 /// The guard owns the data, so the dict cannot be changed without it. Posting while it is held
 /// works; taking it twice in one task panics instead of waiting for ever.

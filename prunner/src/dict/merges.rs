@@ -1,4 +1,4 @@
-//! What one worker has merged and nobody has joined yet.
+//! What one worker has merged and is not joined yet.
 
 use std::{any::Any, mem, sync::Arc};
 
@@ -22,7 +22,7 @@ use crate::sync::{
 pub(crate) struct Attempts(Arc<CachePadded<AtomicU64>>);
 
 impl Attempts {
-    /// Acquire: whoever sees that an attempt has ended sees what it has done.
+    /// Acquire: a thread that sees that an attempt has ended sees what it has done.
     pub(crate) fn ended(&self) -> u64 {
         self.0.load(Ordering::Acquire)
     }
@@ -50,7 +50,7 @@ pub(crate) struct Merges {
     types: Arc<Types>,
 }
 
-/// The side of whoever joins: the holder of the dict's lock.
+/// The side of the one that joins: the holder of the dict's lock.
 #[derive(Debug)]
 pub(crate) struct Joiner {
     partial: Visitor<Partials>,
@@ -106,7 +106,7 @@ impl Merges {
 
     /// Ends the running attempt: what it has merged is true from now on.
     ///
-    /// Must come before its follow-ups are published: whoever runs one of them sees the merges.
+    /// Must come before its follow-ups are published: a worker that runs one of them sees the merges.
     #[inline(always)]
     pub(crate) fn end_attempt(&self) {
         self.attempts.end();
@@ -172,7 +172,7 @@ impl Joiner {
         });
     }
 
-    /// Forgets everything that nobody has taken, as if it had never been merged; returns it to be
+    /// Forgets everything that was not taken, as if it had never been merged; returns it to be
     /// dropped.
     pub(super) fn forget(&self) -> Vec<Box<dyn Any>> {
         self.partial.with(|partial| {

@@ -138,7 +138,7 @@ impl<T> Context<'_, T> {
     }
 
     /// A copy of an entry as it was written under the lock or joined last: **it may be stale**, and
-    /// merges that nobody has joined yet are missing. Under the [lock](Context::lock) it is exact.
+    /// merges that are not joined yet are missing. Under the [lock](Context::lock) it is exact.
     ///
     /// On threads it waits for the lock, but not for other workers' merges. On worker processes it does
     /// not take the lock: it asks the calling process for what is committed, after the commit of what
@@ -164,7 +164,7 @@ impl<T> Context<'_, T> {
     }
 
     /// Makes room and posts. Every post of an eager producer comes here: its first is published with the
-    /// second, so that a run of a single task wakes nobody, and from then on each at once.
+    /// second, so that a run of a single task wakes no worker, and from then on each at once.
     ///
     /// The program's merges come last: if one panics and the program catches that, the post is made.
     #[cold]

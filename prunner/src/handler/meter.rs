@@ -15,7 +15,7 @@ pub(crate) struct Meter {
 #[derive(Clone, Copy, Debug)]
 struct Countdown {
     id: u64,
-    /// Attempts until one is measured, so that one comparison tells everything.
+    /// Attempts until one is measured, so that one comparison decides.
     left: u64,
     /// Attempts that will have been started when `left` is 0; 0 means that this countdown is free.
     due: u64,

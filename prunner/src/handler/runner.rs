@@ -51,8 +51,8 @@ pub trait ParallelTaskRunner: Sync {
     /// Runs first, once, and posts the first tasks.
     ///
     /// Tasks may start while it still posts: posts are published as they come, only the very first
-    /// waits for the second (a run of one task then wakes nobody), for [`Context::flush`] or for the end
-    /// of `begin`. What was merged until then becomes true with them.
+    /// waits for the second (a run of one task then wakes no worker), for [`Context::flush`] or for the end
+    /// of `begin`. What was merged until then is committed with them.
     ///
     /// # Errors
     ///
@@ -68,7 +68,7 @@ pub trait ParallelTaskRunner: Sync {
     /// # Errors
     ///
     /// An error or a panic makes this task dead; the run goes on, and [`start`](crate::Runner::start)
-    /// returns an error that tells of it.
+    /// returns an error that lists it.
     fn run(&self, task: &Self::Task, cx: &mut Context<'_, Self::Task>) -> TaskResult;
 
     /// Runs last, once, after the last task has finished, and sees the whole dict.

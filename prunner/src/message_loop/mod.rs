@@ -1,24 +1,21 @@
 //! The message loop: plain functions are posted and run, without a type for the tasks.
 
 pub(crate) mod call;
+mod dict_handle;
+mod frame;
 pub(crate) mod registry;
 pub(crate) mod task_fn;
 
 pub use call::Call;
+pub use dict_handle::{DictHandle, dict};
 
-use std::{
-    cell::Cell,
-    fmt,
-    marker::PhantomData,
-    ops::{Deref, DerefMut},
-    ptr::NonNull,
-};
+use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use call::short_name;
+use frame::{Frame, Here};
 use registry::must_be_registered;
-use task_fn::{LoopHook, State, TaskArgs, TaskFn, missing_state};
+use task_fn::{LoopHook, State, TaskArgs, TaskFn};
 
 use crate::{
     dict::{Dict, Key, Merge, ScopeLock, Value},
@@ -121,7 +118,7 @@ impl<S: Send + Sync + 'static> ParallelTaskRunner for MessageLoop<S> {
 
     fn end(&self, dict: &Dict) -> TaskResult {
         let state = State::new(&self.state);
-        Frame { cx: Cell::new(None), end: Some(dict), state }.enter(|| (self.end)(state))
+        Frame::ending(dict, state).enter(|| (self.end)(state))
     }
 }
 
@@ -317,285 +314,6 @@ pub fn global_lock() -> ScopeLock {
 #[track_caller]
 pub fn flush() {
     Here::new().frame("flush").context("flush").flush();
-}
-
-/// The dict of the run on this thread.
-///
-/// ```
-/// use prunner::{Key, MessageLoop, Runner, dict};
-///
-/// const NAME: Key<String> = Key::new("name");
-///
-/// fn begin() {
-///     dict().insert(NAME, "first".to_string());
-/// }
-///
-/// fn end() {
-///     assert_eq!(dict().get(NAME).as_deref(), Some("first"));
-/// }
-///
-/// Runner::new(MessageLoop::new(begin, end)).start()?;
-/// # Ok::<(), prunner::Error>(())
-/// ```
-///
-/// # Panics
-///
-/// Outside a message loop.
-#[track_caller]
-pub fn dict() -> DictHandle {
-    Here::new().frame("dict");
-    DictHandle { here: PhantomData }
-}
-
-/// The dict, reached from plain functions.
-///
-/// Each call is a step of its own: for read-modify-write take [`global_lock`]. In `end`, which runs
-/// alone and last, the dict can only be read.
-///
-/// All calls but [`get`](DictHandle::get) take the lock, also those that only look. On threads they give
-/// it back when they return. On worker processes it stays taken until the task is committed, as always:
-/// others that want it wait for that.
-///
-/// ```
-/// use prunner::{Key, MessageLoop, Runner, dict};
-///
-/// const NAMES: Key<Vec<String>> = Key::new("names");
-/// const LIMIT: Key<u32> = Key::new("limit");
-///
-/// fn begin() {
-///     assert_eq!(dict().insert(LIMIT, 10), None);
-///     dict().insert(NAMES, vec!["first".to_string()]);
-///     assert_eq!(dict().remove(LIMIT), Some(10));
-/// }
-///
-/// fn end() {
-///     assert!(!dict().contains(LIMIT));
-///     assert_eq!(dict().get(NAMES), Some(vec!["first".to_string()]));
-///     // Without a copy.
-///     assert_eq!(dict().with(NAMES, |names| names.map(Vec::len)), Some(1));
-/// }
-///
-/// Runner::new(MessageLoop::new(begin, end)).start()?;
-/// # Ok::<(), prunner::Error>(())
-/// ```
-pub struct DictHandle {
-    /// It belongs to this thread's run.
-    here: PhantomData<*const ()>,
-}
-
-impl DictHandle {
-    /// A copy of the value. In `end` this is the truth; in the middle of a run **it may be stale**,
-    /// and merges that nobody has joined yet are missing. It waits as [`Context::get`] does.
-    ///
-    /// # Panics
-    ///
-    /// Outside a message loop, and when this task holds the lock: read through the guard.
-    #[track_caller]
-    pub fn get<V: Value + Clone>(&self, key: Key<V>) -> Option<V> {
-        let here = Here::new();
-        let frame = here.frame("dict().get");
-        match frame.end {
-            Some(dict) => dict.get(key),
-            None => frame.context("dict().get").get(key),
-        }
-    }
-
-    /// Lends the value to `f` without copying it. In the middle of a run `f` holds the lock. On threads
-    /// the value may be stale as that of [`get`](DictHandle::get); on worker processes it is exact.
-    ///
-    /// # Panics
-    ///
-    /// As [`get`](DictHandle::get) does.
-    #[track_caller]
-    pub fn with<V: Value, O>(&self, key: Key<V>, f: impl FnOnce(Option<&V>) -> O) -> O {
-        let here = Here::new();
-        let frame = here.frame("dict().with");
-        match frame.end {
-            Some(dict) => f(dict.get_ref(key)),
-            None => {
-                // The context is given back before `f` runs, which may post.
-                let mut lock = frame.context("dict().with").lock();
-                f(lock.peek(key))
-            }
-        }
-    }
-
-    /// Sets the value and returns the one that was there.
-    ///
-    /// # Panics
-    ///
-    /// Outside a message loop's `begin` and tasks, and when this task holds the lock: write through
-    /// the guard.
-    #[track_caller]
-    pub fn insert<V: Value>(&self, key: Key<V>, value: V) -> Option<V> {
-        global_lock().insert(key, value)
-    }
-
-    /// Whether there is a value; as [`with`](DictHandle::with) otherwise.
-    ///
-    /// # Panics
-    ///
-    /// As [`get`](DictHandle::get) does.
-    #[track_caller]
-    pub fn contains<V: Value>(&self, key: Key<V>) -> bool {
-        self.with(key, |value| value.is_some())
-    }
-
-    /// Takes the value out.
-    ///
-    /// # Panics
-    ///
-    /// As [`insert`](DictHandle::insert) does.
-    #[track_caller]
-    pub fn remove<V: Value>(&self, key: Key<V>) -> Option<V> {
-        global_lock().remove(key)
-    }
-}
-
-impl fmt::Debug for DictHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DictHandle").finish_non_exhaustive()
-    }
-}
-
-thread_local! {
-    /// The hook or task that runs on this thread, or null.
-    static CURRENT: Cell<*const Frame<'static>> = const { Cell::new(std::ptr::null()) };
-}
-
-/// What the functions of this module reach while a hook or a task runs on this thread.
-struct Frame<'a> {
-    /// The context; taken out while it is used, because a program's `merge` or `clone` might call
-    /// back into this module.
-    cx: Cell<Option<NonNull<Context<'a, Call>>>>,
-    /// The dict, in `end`.
-    end: Option<&'a Dict>,
-    state: State<'a>,
-}
-
-impl<'a> Frame<'a> {
-    #[inline(always)]
-    fn running(cx: &'a mut Context<'_, Call>, state: State<'a>) -> Self {
-        let cx = NonNull::from(cx).cast::<Context<'a, Call>>();
-        Self { cx: Cell::new(Some(cx)), end: None, state }
-    }
-
-    /// Runs `f` with this frame as the thread's current one; frames of nested runs stack up.
-    #[inline(always)]
-    fn enter(&self, f: impl FnOnce() -> TaskResult) -> TaskResult {
-        struct Restore(*const Frame<'static>);
-        impl Drop for Restore {
-            #[inline(always)]
-            fn drop(&mut self) {
-                CURRENT.set(self.0);
-            }
-        }
-        let _restore = Restore(CURRENT.replace(std::ptr::from_ref(self).cast()));
-        f()
-    }
-
-    /// Lends the context.
-    #[inline(always)]
-    #[track_caller]
-    fn context(&self, what: &'static str) -> Lent<'_, 'a> {
-        let Some(cx) = self.cx.take() else { self.no_context(what) };
-        Lent { frame: self, cx }
-    }
-
-    #[cold]
-    #[inline(never)]
-    #[track_caller]
-    fn no_context(&self, what: &str) -> ! {
-        if self.end.is_some() {
-            panic!(
-                "{what} called in `end`: no task runs any more and nobody else can touch the dict; \
-                 read it with dict().get(..)"
-            );
-        }
-        panic!("{what} called inside another call of the message loop, from a Merge or Clone");
-    }
-
-    /// A method must be of this loop's state, which its function item does not show.
-    #[inline(always)]
-    #[track_caller]
-    fn check_state<M, A: TaskArgs, F: TaskFn<M, A>>(&self) {
-        if let Some(wanted) = F::state()
-            && !self.state.is(wanted)
-        {
-            panic!("cannot post {}: {}", short_name::<F>(), missing_state((wanted.name)()));
-        }
-    }
-}
-
-/// The context of a frame, which has none until this is dropped.
-struct Lent<'f, 'a> {
-    frame: &'f Frame<'a>,
-    cx: NonNull<Context<'a, Call>>,
-}
-
-impl<'a> Deref for Lent<'_, 'a> {
-    type Target = Context<'a, Call>;
-
-    #[inline(always)]
-    fn deref(&self) -> &Context<'a, Call> {
-        // SAFETY: as in `deref_mut`.
-        unsafe { self.cx.as_ref() }
-    }
-}
-
-impl<'a> DerefMut for Lent<'_, 'a> {
-    #[inline(always)]
-    fn deref_mut(&mut self) -> &mut Context<'a, Call> {
-        // SAFETY: `running` got the context as `&mut` for as long as the frame lives, which is borrowed,
-        // and it was taken out, so that this is the only way to it.
-        unsafe { self.cx.as_mut() }
-    }
-}
-
-impl Drop for Lent<'_, '_> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        self.frame.cx.set(Some(self.cx));
-    }
-}
-
-/// A call of a function of this module. It is made on the stack of that function and never leaves it: so
-/// it does not outlive the hook or task that has called it.
-///
-/// A function with a closure would do without that, but the place of a panic inside a closure is not that
-/// of the program's call.
-struct Here(PhantomData<*const ()>);
-
-impl Here {
-    #[inline(always)]
-    fn new() -> Self {
-        Self(PhantomData)
-    }
-
-    /// The frame that is current.
-    #[inline(always)]
-    #[track_caller]
-    fn frame(&self, what: &'static str) -> &Frame<'_> {
-        let frame = CURRENT.get();
-        if frame.is_null() {
-            outside(what);
-        }
-        // SAFETY: a frame is current only inside its `enter`, on this thread, and the function that has
-        // made `self` was called in there.
-        unsafe { &*frame.cast() }
-    }
-}
-
-#[cold]
-#[inline(never)]
-#[track_caller]
-fn outside(what: &str) -> ! {
-    // In `end` the dict can be read, and nothing else is left to do.
-    let hooks = if what.starts_with("dict") { "`begin`, `end`" } else { "`begin`" };
-    panic!(
-        "{what} called outside a message loop: it works in {hooks} and the tasks of \
-         Runner::new(MessageLoop::new(begin, end)).start(), on the thread that runs them"
-    );
 }
 
 #[cfg(test)]

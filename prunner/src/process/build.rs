@@ -2,7 +2,7 @@
 
 use std::{env, fmt, fs, io, path::PathBuf, time::UNIX_EPOCH};
 
-/// The executable of a process, told by what a new build changes: its size and the time at which it was
+/// The executable of a process, identified by what a new build changes: its size and the time at which it was
 /// written. Reading all of it would take longer than starting the workers.
 #[derive(Clone, Debug)]
 pub(crate) struct Build {

@@ -117,7 +117,8 @@ impl WorkerProcess {
         self.sent < self.sending.len()
     }
 
-    /// Can be read when it has ended, whoever holds its socket open; `None` where there is no such thing:
+    /// Can be read when it has ended, also while another process holds its socket open; `None` where
+    /// there is no such thing:
     /// then [`has_ended`](WorkerProcess::has_ended) must be asked.
     pub(super) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
         self.pidfd.as_ref().map(AsFd::as_fd)
@@ -218,7 +219,7 @@ impl Pipe {
     }
 
     fn write(&self, out: &[u8]) {
-        // If nobody reads it any more there is nothing to be done.
+        // If it is not read any more there is nothing to be done.
         let _ = match self.is_stderr {
             true => io::stderr().write_all(out),
             false => io::stdout().write_all(out).and_then(|()| io::stdout().flush()),

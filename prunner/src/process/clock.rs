@@ -1,7 +1,10 @@
-//! The clock by which leases expire.
+//! The clocks by which leases expire and workers start.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -22,19 +25,58 @@ impl Clock for HeardClock {
     }
 }
 
+/// The clocks of a run, and what moves them on.
+pub(super) struct Clocks {
+    /// The time of leases.
+    pub(super) leases: Arc<HeardClock>,
+    lease_ticker: Ticker,
+    /// The time of workers that start.
+    pub(super) starts: HeardClock,
+    start_ticker: Ticker,
+    /// When the parent's own lease was renewed.
+    renewed: Instant,
+}
+
+impl Clocks {
+    pub(super) fn new(leases: Arc<HeardClock>) -> Self {
+        Self {
+            leases,
+            lease_ticker: Ticker::new(),
+            starts: HeardClock::default(),
+            start_ticker: Ticker::new(),
+            renewed: Instant::now(),
+        }
+    }
+
+    /// Moves both on by the time since the last tick, but by no more than so much each.
+    pub(super) fn tick(&mut self, leases: Duration, starts: Duration) {
+        self.lease_ticker.tick(&self.leases, leases);
+        self.start_ticker.tick(&self.starts, starts);
+    }
+
+    /// Whether the parent's own lease is to be renewed, as it is now.
+    pub(super) fn must_renew(&mut self, now: Instant, every: Duration) -> bool {
+        let is_due = now - self.renewed >= every;
+        if is_due {
+            self.renewed = now;
+        }
+        is_due
+    }
+}
+
 /// What moves a [`HeardClock`] on.
 #[derive(Debug)]
-pub(super) struct Ticker {
+struct Ticker {
     last: Instant,
 }
 
 impl Ticker {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         Self { last: Instant::now() }
     }
 
     /// Moves the clock on by the time since the last tick, but by no more than `most`.
-    pub(super) fn tick(&mut self, clock: &HeardClock, most: Duration) {
+    fn tick(&mut self, clock: &HeardClock, most: Duration) {
         let now = Instant::now();
         let passed = (now - self.last).min(most);
         self.last = now;

@@ -2,7 +2,8 @@
 
 use std::{io, os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
 
-use super::{Setup, oom::OutOfMemory, wire::Limits};
+use super::oom::OutOfMemory;
+use crate::settings::Limits;
 
 /// The end of a worker process.
 #[derive(Clone, Debug)]
@@ -120,7 +121,7 @@ impl Death {
     }
 
     /// What is said of a worker that has ended before it was ready, with the cure.
-    pub(super) fn before_ready(&self, setup: &Setup) -> String {
+    pub(super) fn before_ready(&self, limits: &Limits) -> String {
         const ENTRY: &str = "main must call prunner::worker_entry::<R>() before anything else, R being the \
                              type of the runner";
         let how = &self.how;
@@ -130,7 +131,7 @@ impl Death {
                 "did not start: {how}; {ENTRY}, and if it takes longer until then, \
                  Runner::start_timeout must be longer"
             ),
-            _ => match setup.limits.memory {
+            _ => match limits.memory {
                 Some(bytes) => format!(
                     "died before it was ready: {how}; it may need more than max_memory({bytes}) to begin"
                 ),

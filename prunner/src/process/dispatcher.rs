@@ -2,6 +2,7 @@
 //! frames out. It can stand before any broker.
 
 mod line;
+mod requests;
 #[cfg(test)]
 mod tests;
 
@@ -12,22 +13,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use line::{Dying, Line, Seat, SeatId};
+use line::{Line, Seat, SeatId};
 
 use super::{
     death::Death,
-    dump,
     suspects::{Killer, Obituaries, SeatLease, lost},
-    wire::{ToParent, ToWorker, WireError},
+    wire::{ToWorker, WireError},
 };
 use crate::{
-    broker::{Broker, BrokerError, Commit, DeadLetter, Entry, Lock, Read, Release, Step, Token},
+    broker::{Broker, BrokerError, Commit, DeadLetter, Entry, Lock, Release, Step, Token},
     codec,
     failure::{Failure, FailureLog},
+    settings::LeaseSettings,
 };
-
-/// At most so many tokens may be wanted by one seat.
-const MOST_WANTED: usize = 4;
 
 /// An answer with entries of the dict takes no more once it is this large.
 const CONFLICT_FRAME: usize = 16 << 20;
@@ -50,19 +48,12 @@ pub(crate) struct Dispatcher {
     startable: usize,
     /// What is said of tasks that have lost workers.
     obituaries: Obituaries,
-    policy: Policy,
+    settings: LeaseSettings,
     broken: Option<String>,
     /// How many tasks have ended, as far as it was committed.
     ended: u64,
     /// How many leases were judged: their tasks have become suspects, or have crashed once more.
     judged: u64,
-}
-
-/// What a dispatcher has to know of the settings.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Policy {
-    pub(crate) lease: Duration,
-    pub(crate) max_interruptions: u32,
 }
 
 /// Why a worker cannot be talked to any more.
@@ -96,7 +87,7 @@ impl From<WireError> for ServeError {
 }
 
 impl Dispatcher {
-    pub(crate) fn new(broker: Arc<dyn Broker>, policy: Policy) -> Self {
+    pub(crate) fn new(broker: Arc<dyn Broker>, settings: LeaseSettings) -> Self {
         Self {
             broker,
             lines: Vec::new(),
@@ -104,8 +95,8 @@ impl Dispatcher {
             turn: None,
             leasing: true,
             startable: 0,
-            obituaries: Obituaries::new(policy.max_interruptions),
-            policy,
+            obituaries: Obituaries::new(settings.max_interruptions),
+            settings,
             broken: None,
             ended: 0,
             judged: 0,
@@ -151,7 +142,7 @@ impl Dispatcher {
         for (lease, why) in verdicts {
             match why {
                 _ if gone.contains(&lease.token) => {
-                    self.obituaries.interrupted(lease, line, &lost(self.policy.lease));
+                    self.obituaries.interrupted(lease, line, &lost(self.settings.time));
                     continue;
                 }
                 Release::Crashed => {
@@ -226,7 +217,7 @@ impl Dispatcher {
         self.broken.take()
     }
 
-    /// Gives out no more leases, and tells the workers.
+    /// Gives out no more leases, and notifies the workers.
     pub(crate) fn drain(&mut self) {
         self.leasing = false;
         self.tell_all(&ToWorker::Drain);
@@ -262,102 +253,6 @@ impl Dispatcher {
     /// What is to be sent to a worker; the caller takes off what it has sent.
     pub(crate) fn outbox(&mut self, line: usize) -> Option<&mut Vec<u8>> {
         self.lines.get_mut(line)?.as_mut().map(|line| &mut line.out)
-    }
-
-    /// Does what a worker asks for.
-    pub(crate) fn handle(&mut self, from: usize, up: ToParent) -> Result<(), ServeError> {
-        match up {
-            ToParent::Ready | ToParent::Refused(_) | ToParent::Unable(_) => {
-                Err(ServeError::Protocol("it says hello in the middle of a run".into()))
-            }
-            ToParent::Posts { seat, batches } => {
-                self.seat(from, seat)?.posts.extend(batches);
-                Ok(())
-            }
-            ToParent::Writes { seat, writes } => {
-                self.seat(from, seat)?.writes.extend(writes);
-                Ok(())
-            }
-            ToParent::Step { seat, commit, want } => {
-                let place = SeatId { line: from, seat };
-                if let Some(line) = self.lines.get_mut(from).and_then(Option::as_mut) {
-                    line.asked = true;
-                }
-                let mine = self.seat(from, seat)?;
-                mine.want.extend(want);
-                if mine.want.len() > MOST_WANTED || mine.commit.is_some() {
-                    return Err(ServeError::Protocol("it asks before it was answered".into()));
-                }
-                match commit {
-                    Some(mut commit) => {
-                        let mut posts = std::mem::take(&mut mine.posts);
-                        posts.append(&mut commit.posts);
-                        commit.posts = posts;
-                        let mut writes = std::mem::take(&mut mine.writes);
-                        writes.append(&mut commit.writes);
-                        commit.writes = writes;
-                        self.commit(place, commit)?;
-                    }
-                    None => self.wait(place),
-                }
-                Ok(())
-            }
-            ToParent::Lock { seat, token } => {
-                self.seat(from, seat)?.lock = Some(token);
-                self.ask_for_lock(SeatId { line: from, seat })
-            }
-            ToParent::Read { seat, token, key, known } => {
-                self.seat(from, seat)?;
-                let read = self.broker.read(token, &key, known)?;
-                if read == Read::Lost {
-                    self.lose(from, &[token]);
-                }
-                self.send(from, &ToWorker::Read { seat, read });
-                Ok(())
-            }
-            ToParent::Renew(tokens) => {
-                let gone = self.broker.renew(&tokens)?;
-                if !gone.is_empty() {
-                    self.lose(from, &gone);
-                    self.send(from, &ToWorker::Gone(gone));
-                }
-                Ok(())
-            }
-            ToParent::Release { seat, token, why } => {
-                let mine = self.seat(from, seat)?;
-                let at = mine.leases.iter().position(|lease| lease.token == token);
-                if let Some(released) = at.and_then(|at| mine.leases.remove(at)) {
-                    self.broker.release(token, why)?;
-                    self.note_release(from, released.is_suspect);
-                }
-                self.wait(SeatId { line: from, seat });
-                Ok(())
-            }
-            ToParent::Suspect { token, label, data } => {
-                let seats = self.lines[from].iter_mut().flat_map(|line| &mut line.seats);
-                let mut leases = seats.flat_map(|seat| &mut seat.leases);
-                if let Some(lease) = leases.find(|lease| lease.token == token) {
-                    lease.name(label, data);
-                }
-                Ok(())
-            }
-            ToParent::Broken(why) => {
-                self.broken.get_or_insert(why);
-                Ok(())
-            }
-            ToParent::Dying { seat, why } => {
-                if let Some(line) = self.lines.get_mut(from).and_then(Option::as_mut) {
-                    line.dying.get_or_insert(Dying { seat, why });
-                }
-                Ok(())
-            }
-            ToParent::State(text) => {
-                dump::print(&format!(
-                    "prunner: worker process {from} says of its state:\n{text}\n"
-                ));
-                Ok(())
-            }
-        }
     }
 
     fn seat(&mut self, line: usize, seat: u16) -> Result<&mut Seat, ServeError> {
@@ -454,7 +349,7 @@ impl Dispatcher {
     /// These leases of a worker are gone: it will drop what it has done of them without a word.
     fn lose(&mut self, line: usize, gone: &[Token]) {
         let Some(open) = self.lines.get_mut(line).and_then(Option::as_mut) else { return };
-        let how = lost(self.policy.lease);
+        let how = lost(self.settings.time);
         open.is_full = false;
         for seat in &mut open.seats {
             seat.leases.retain(|lease| {

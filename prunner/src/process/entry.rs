@@ -22,22 +22,20 @@ use super::{
     WORKER,
     build::Build,
     group, name_of,
-    wire::{
-        Greeting, Hello, Inbox, Limits, MAGIC, PROTOCOL, ToParent, ToWorker, Welcome, write_frame,
-    },
+    wire::{Greeting, Hello, Inbox, MAGIC, PROTOCOL, ToParent, ToWorker, Welcome, write_frame},
 };
 use crate::{
     broker::{self, Batch, Commit, Release, Token},
     codec,
     dict::SharedDict,
     engine::{
-        lease::{Batching, Keeper, Link, Overdue, Packer, Room, Seat, Slot, SlotDict, Terms},
+        lease::{Keeper, Link, Overdue, Packer, Room, Seat, Slot, SlotDict},
         stop::Phase,
     },
     failure::PanicWatch,
     handler::ParallelTaskRunner,
     message_loop::registry,
-    payload::Payload,
+    settings::Limits,
 };
 
 /// What a process that was started as a worker knows before its runner is found.
@@ -198,17 +196,10 @@ where
         Arc::<SocketLink>::clone(&link),
         packer(slots.clone(), Arc::clone(&link)),
         Arc::clone(&room),
-        hello.lease,
-        hello.limits.task,
+        &hello.terms,
     );
     let parent = socket.try_clone()?;
-    let to_parent = Arc::clone(&link);
-    let keeper = thread::Builder::new().name("prunner-keeper".into()).spawn(move || {
-        let _guard = Guard { link: &to_parent, what: "the keeper" };
-        group::go_on_without_parent();
-        keep(keeper, &socket, inbox, &to_parent);
-    });
-    if let Err(error) = keeper {
+    if let Err(error) = start_keeper(keeper, socket, inbox, Arc::clone(&link)) {
         let why = format!("it cannot start a thread: {error}");
         send(&parent, &ToParent::Unable(why.clone()))?;
         return Err(io::Error::other(why));
@@ -216,11 +207,39 @@ where
     // Now it has all that it needs: a worker that ends before this is not started again and again.
     send(&parent, &ToParent::Ready)?;
 
-    let limits = hello.limits;
-    let before_lease = move || renew_limits(limits);
-    let (runner, room, before_lease) = (&runner, &*room, &before_lease);
+    run_handlers(&runner, &slots, &link, &room, hello.terms.limits);
+    Ok(())
+}
+
+/// Reads on a thread of its own what the parent says.
+fn start_keeper(
+    keeper: Keeper,
+    socket: UnixStream,
+    inbox: Inbox,
+    link: Arc<SocketLink>,
+) -> io::Result<()> {
+    let keep = move || {
+        let _guard = Guard { link: &link, what: "the keeper" };
+        group::go_on_without_parent();
+        keep(keeper, &socket, inbox, &link);
+    };
+    thread::Builder::new().name("prunner-keeper".into()).spawn(keep).map(drop)
+}
+
+/// Runs handlers until the run is over, the first slot's on this thread.
+fn run_handlers<R>(
+    runner: &R,
+    slots: &[Arc<Slot>],
+    link: &Arc<SocketLink>,
+    room: &Room,
+    limits: Limits,
+) where
+    R: ParallelTaskRunner,
+    R::Task: Serialize + DeserializeOwned + 'static,
+{
+    let before_lease = &move || renew_limits(limits);
     let seat = |slot: Arc<Slot>| {
-        let link = Arc::clone(&link);
+        let link = Arc::clone(link);
         move || {
             let _guard = Guard { link: &link, what: "a worker" };
             Seat::sit_down(runner, slot, Arc::<SocketLink>::clone(&link), room, before_lease)
@@ -241,24 +260,19 @@ where
             seat(slot)();
         }
     });
-    Ok(())
 }
 
 /// A slot for each thread that runs handlers.
 fn slots(hello: &Hello, link: &Arc<SocketLink>) -> Vec<Arc<Slot>> {
-    let terms = Terms {
-        batching: Batching::new(hello.order, hello.all_seats as usize),
-        payload: Payload::new(hello.limits.payload),
-        timed: hello.limits.task.is_some(),
-    };
-    let first = hello.worker as usize * usize::from(hello.seats);
+    let Hello { worker, terms, .. } = hello;
+    let first = *worker as usize * usize::from(terms.seats);
     let slot = |seat: u16| {
         let slot = Arc::new(Slot::new(seat, first + usize::from(seat), terms));
         let home = SlotDict::new(&slot, Arc::<SocketLink>::clone(link));
         slot.set_dict(SharedDict::at(Arc::new(home)));
         slot
     };
-    (0..hello.seats).map(slot).collect()
+    (0..terms.seats).map(slot).collect()
 }
 
 /// Commits for workers whose handlers run.
@@ -305,7 +319,8 @@ fn get_ready<R: DeserializeOwned>(hello: &Hello) -> Result<R, String> {
     }
     let runner = codec::decode(&hello.runner.0)
         .map_err(|error| format!("the runner, a {}, {error}", type_name::<R>()))?;
-    hello.limits.limit_memory().map_err(|error| format!("cannot limit the memory: {error}"))?;
+    let limits = hello.terms.limits;
+    limits.limit_memory().map_err(|error| format!("cannot limit the memory: {error}"))?;
     Ok(runner)
 }
 
@@ -515,7 +530,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{codec::Bytes, queue::Order};
+    use crate::{codec::Bytes, settings::Settings};
 
     fn hello(tasks: u64) -> Hello {
         Hello {
@@ -523,11 +538,7 @@ mod tests {
             runner: Bytes(codec::to_bytes(&7_u64).expect("it can be written")),
             tasks,
             worker: 0,
-            seats: 1,
-            all_seats: 1,
-            order: Order::Lifo,
-            lease: Duration::from_secs(1),
-            limits: Limits::default(),
+            terms: Settings::of_a_test(Duration::from_secs(1)).terms(),
         }
     }
 

@@ -11,7 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     death::{Blame, Death},
-    dispatcher::{Dispatcher, Policy, ServeError},
+    dispatcher::{Dispatcher, ServeError},
     finished,
     supervisor::Ended,
     wire::{Greeting, Hello, Inbox, ToParent, ToWorker, Welcome, WireError, write_frame},
@@ -21,6 +21,7 @@ use crate::{
     broker::{Batch, Broker, MOST_INTERRUPTIONS, MemoryBroker, Step, Tasks, Token},
     codec,
     report::Report,
+    settings::LeaseSettings,
     testing::fuzz::{Script, ScriptClock, run_down},
 };
 
@@ -81,14 +82,14 @@ impl Read for Pieces<'_, '_> {
 const LINES: usize = 3;
 
 /// Up to three workers say what the bytes say, and come and go. Whatever it was: when they are gone,
-/// nobody holds anything, what is left can be run, and what has become of the run can be told.
+/// nothing is held, what is left can be run, and the run has an outcome.
 pub fn conversation(bytes: &[u8]) {
     let clock = ScriptClock::default();
     let lease = Duration::from_secs(10);
-    let policy = Policy { lease, max_interruptions: MOST_INTERRUPTIONS };
+    let settings = LeaseSettings { time: lease, max_interruptions: MOST_INTERRUPTIONS };
     let broker = MemoryBroker::new(lease, Order::Lifo, first()).with_clock(Arc::new(clock.clone()));
     let broker: Arc<dyn Broker> = Arc::new(broker);
-    let mut dispatcher = Dispatcher::new(Arc::clone(&broker), policy);
+    let mut dispatcher = Dispatcher::new(Arc::clone(&broker), settings);
     let mut script = Script(bytes);
     while let Some(()) = act(&mut dispatcher, &mut script, &clock, &*broker) {}
     for line in 0..LINES {
@@ -156,7 +157,7 @@ fn hear(dispatcher: &mut Dispatcher, line: usize, bytes: &[u8]) -> Result<(), Se
     dispatcher.handle(line, up)
 }
 
-/// Takes what a worker is told, which must be frames.
+/// Takes what is sent to a worker, which must be frames.
 fn send(dispatcher: &mut Dispatcher, line: usize) {
     let Some(out) = dispatcher.outbox(line).filter(|out| !out.is_empty()) else { return };
     let (_, wrong) = read_all::<ToWorker>(out, out.len());

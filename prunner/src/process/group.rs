@@ -120,6 +120,6 @@ fn catch(signal: libc::c_int, handler: extern "C" fn(libc::c_int)) -> io::Result
 pub(super) fn survive_interrupts() -> io::Result<()> {
     extern "C" fn nothing(_: libc::c_int) {}
 
-    // If the program has a handler, or whoever has started it wants it ignored, that stays.
+    // If the program has a handler, or was started with it ignored, that stays.
     catch(libc::SIGINT, nothing)
 }

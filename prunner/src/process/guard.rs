@@ -37,9 +37,10 @@ mod tests {
         handler::{Context, ParallelTaskRunner},
         payload::Payload,
         process::{
-            Setup, poll, supervise,
+            poll, supervise,
             supervisor::{Plan, Supervisor},
         },
+        settings::Settings,
         task::Task,
     };
 
@@ -62,7 +63,7 @@ mod tests {
     #[test]
     fn a_panic_of_the_supervisor_ends_begin_and_is_passed_on() {
         let lease = Duration::from_secs(3600);
-        let setup = Setup::of_a_test(lease);
+        let settings = Settings::of_a_test(lease);
         let batch = Batch { tasks: Tasks::one(b"a"), ..Batch::default() };
         let broker =
             MemoryBroker::new(lease, Order::Lifo, vec![batch.clone(), batch, Batch::default()]);
@@ -73,7 +74,7 @@ mod tests {
         let (waker, woken) = poll::waker().expect("a pair of sockets");
         let poster = Poster::new(Arc::clone(&broker), own, Arc::new(waker), Payload::new(u64::MAX));
         let stop = Arc::new(Stop::new());
-        let plan = Plan { setup, first_words: Box::new(|_| panic!("no words")) };
+        let plan = Plan { settings, first_words: Box::new(|_| panic!("no words")) };
         let clock = Arc::default();
         let supervisor =
             Supervisor::new(plan, broker, Arc::clone(&poster), Arc::clone(&stop), woken, clock);

@@ -1,8 +1,8 @@
-//! What a worker process may use. It sets the limits on itself, so nobody else can be hit by them.
+//! What a worker process may use. It sets the limits on itself, so no other process can be hit by them.
 
 use std::{io, time::Duration};
 
-use super::wire::Limits;
+use crate::settings::Limits;
 
 impl Limits {
     /// Limits the memory of this process. What asks for more gets none, and the process aborts.

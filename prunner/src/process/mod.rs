@@ -28,6 +28,7 @@ mod place;
 mod played_parent;
 mod poll;
 mod poster;
+mod staff;
 mod supervisor;
 mod suspects;
 pub(crate) mod wire;
@@ -39,7 +40,6 @@ use std::{
     os::unix::fs::{FileTypeExt, MetadataExt},
     sync::Arc,
     thread,
-    time::Duration,
 };
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -53,7 +53,6 @@ use poster::Poster;
 use supervisor::{Ended, Failed, Plan, Supervisor};
 use suspects::Killer;
 use wire::{Greeting, Hello, MAGIC, PROTOCOL, write_frame};
-pub(crate) use wire::{Limits, MOST_PAYLOAD};
 
 use crate::{
     broker::{Batch, Broker, DeadLetter, LabelCount, MemoryBroker, Outcome, Step, Token},
@@ -65,7 +64,7 @@ use crate::{
     handler::ParallelTaskRunner,
     message_loop::registry,
     payload::Payload,
-    queue::Order,
+    settings::Settings,
     stats::{LabelStats, Times},
 };
 
@@ -73,7 +72,7 @@ use crate::{
 /// is its standard input then: programs that handlers start inherit the variable, but not that socket.
 const WORKER: &str = "PRUNNER_WORKER";
 
-/// What tells this socket from all others that are open.
+/// The device and number of this socket, which no other that is open has.
 fn name_of(socket: &File) -> io::Result<String> {
     let metadata = socket.metadata()?;
     match metadata.file_type().is_socket() {
@@ -115,43 +114,11 @@ where
     entry::enter::<R>();
 }
 
-/// How a run on worker processes is set up.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Setup {
-    pub(crate) workers: usize,
-    pub(crate) threads: u16,
-    pub(crate) order: Order,
-    pub(crate) lease: Duration,
-    pub(crate) limits: Limits,
-    pub(crate) max_interruptions: u32,
-    pub(crate) max_deaths: u32,
-    pub(crate) start_timeout: Duration,
-    pub(crate) prefixed: bool,
-}
-
-#[cfg(test)]
-impl Setup {
-    /// One worker of one thread, which must not die.
-    fn of_a_test(lease: Duration) -> Self {
-        Self {
-            workers: 1,
-            threads: 1,
-            order: Order::Lifo,
-            lease,
-            limits: Limits::default(),
-            max_interruptions: 0,
-            max_deaths: 0,
-            start_timeout: lease,
-            prefixed: false,
-        }
-    }
-}
-
 /// Runs `begin` here and all tasks on worker processes. An error of the second kind comes with what was
 /// done until then.
 pub(crate) fn run<R>(
     runner: &R,
-    setup: Setup,
+    settings: &Settings,
     stop: &Arc<Stop>,
 ) -> Result<(Finished, Option<Kind>), Error>
 where
@@ -161,11 +128,11 @@ where
     let cannot = |error: &dyn std::fmt::Display| {
         Error::config(format!("cannot start worker processes: {error}"))
     };
-    let plan = plan(runner, setup).map_err(|error| cannot(&error))?;
+    let plan = plan(runner, settings).map_err(|error| cannot(&error))?;
     let first = vec![Batch::default()];
     let clock = Arc::new(HeardClock::default());
-    let broker = MemoryBroker::new(setup.lease, setup.order, first)
-        .with_max_interruptions(setup.max_interruptions);
+    let broker = MemoryBroker::new(settings.lease.time, settings.engine.order, first)
+        .with_max_interruptions(settings.lease.max_interruptions);
     let broker: Arc<dyn Broker> = Arc::new(broker.with_clock(Arc::<HeardClock>::clone(&clock)));
     let token = Token::random();
     let leased = broker.step(None, &[token]).map_err(|error| cannot(&error))?;
@@ -177,7 +144,7 @@ where
         let waker = Arc::clone(&waker);
         move || waker.wake()
     });
-    let payload = Payload::new(setup.limits.payload);
+    let payload = Payload::new(settings.limits.payload);
     let poster = Poster::new(Arc::clone(&broker), token, waker, payload);
     let supervisor = Supervisor::new(
         plan,
@@ -223,9 +190,7 @@ where
     })
 }
 
-fn plan<R: Serialize>(runner: &R, setup: Setup) -> io::Result<Plan> {
-    let Setup { workers, threads, order, lease, limits, .. } = setup;
-    let all_seats = u32::try_from(workers * usize::from(threads)).unwrap_or(u32::MAX);
+fn plan<R: Serialize>(runner: &R, settings: &Settings) -> io::Result<Plan> {
     let greeting =
         Greeting { magic: MAGIC, protocol: PROTOCOL, build: Build::of_this_process()?.to_string() };
     let bytes = codec::to_bytes(runner).map_err(|error| {
@@ -236,11 +201,7 @@ fn plan<R: Serialize>(runner: &R, setup: Setup) -> io::Result<Plan> {
         runner: Bytes(bytes),
         tasks: registry::registry().map_err(io::Error::other)?.fingerprint(),
         worker: 0,
-        seats: threads,
-        all_seats,
-        order,
-        lease,
-        limits,
+        terms: settings.terms(),
     };
     // Whether it can be written is found out here, once.
     write_frame(&hello, &mut Vec::new())?;
@@ -252,7 +213,7 @@ fn plan<R: Serialize>(runner: &R, setup: Setup) -> io::Result<Plan> {
         written.expect("it was written before");
         words
     };
-    Ok(Plan { setup, first_words: Box::new(first_words) })
+    Ok(Plan { settings: *settings, first_words: Box::new(first_words) })
 }
 
 /// What the run has come to, as the threads engine would tell it.
@@ -294,7 +255,8 @@ fn finished(outcome: Outcome, begin: Result<(), Cause>, ended: Ended) -> (Finish
     (finished, kind)
 }
 
-/// How a task died, as its worker has told, or as can be told of one whose workers have died or were lost.
+/// How a task died, as its worker has reported, or as far as it is known of one whose workers have died
+/// or were lost.
 fn failure_of(letter: &DeadLetter, killers: &[Killer]) -> Failure {
     if !letter.report.0.is_empty() {
         return codec::decode(&letter.report.0)

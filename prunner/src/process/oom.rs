@@ -2,7 +2,7 @@
 
 use std::fs;
 
-/// How often it has, as far as it tells.
+/// How often it has, as far as is known.
 #[derive(Debug)]
 pub(super) struct OutOfMemory(Option<u64>);
 

@@ -10,7 +10,7 @@ pub(super) fn open(pid: u32) -> Option<OwnedFd> {
     // SAFETY: pidfd_open takes two integers. The process is our child and was not waited for.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, libc::c_long::from(pid), 0) };
     let fd = i32::try_from(fd).ok().filter(|fd| *fd >= 0)?;
-    // SAFETY: the kernel has just opened it, and it is nobody else's.
+    // SAFETY: the kernel has just opened it, and nothing else owns it.
     Some(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 

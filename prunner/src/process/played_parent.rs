@@ -14,13 +14,14 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Limits, Setup, WORKER, name_of, plan,
+    WORKER, name_of, plan,
     wire::{Inbox, ToParent, ToWorker, Welcome, write_frame},
 };
 use crate::{
     Context, Key, Labeled, ParallelTaskRunner, TaskResult,
     broker::{Batch, Commit, Lease, Lock, Tasks, Token, Write},
     codec,
+    settings::{Limits, Settings},
 };
 
 crate::worker_test!(Program);
@@ -96,8 +97,8 @@ struct Played {
 impl Played {
     /// A worker that is ready and has asked for leases.
     fn start(lease: Duration, limits: Limits) -> Self {
-        let setup = Setup { limits, ..Setup::of_a_test(lease) };
-        let words = (plan(&Program, setup).expect("it can be written").first_words)(0);
+        let settings = Settings { limits, ..Settings::of_a_test(lease) };
+        let words = (plan(&Program, &settings).expect("it can be written").first_words)(0);
         let (socket, theirs) = UnixStream::pair().expect("a pair of sockets");
         let theirs = File::from(OwnedFd::from(theirs));
         let child = Command::new(env::current_exe().expect("this program has a path"))

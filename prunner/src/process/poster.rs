@@ -51,7 +51,7 @@ pub(super) struct Poster {
     payload: Payload,
     /// Whether workers have nothing to do.
     has_idle: AtomicBool,
-    /// Why the run has failed: then nobody waits any more.
+    /// Why the run has failed: then nothing waits any more.
     failed: OnceLock<String>,
     log: Arc<FailureLog>,
     /// Whether `begin` has panicked because the run has failed.
@@ -438,7 +438,7 @@ impl PosterDict {
     }
 }
 
-/// What `begin` is told if the lock cannot be had.
+/// The text of the panic in `begin` if the lock cannot be had.
 const LOST: &str = "begin has lost its lease: the program was stopped for too long";
 
 impl RemoteDict for PosterDict {

@@ -9,28 +9,27 @@ use std::{
 };
 
 use super::{
-    Setup,
     child::{Stage, WorkerProcess},
-    clock::{HeardClock, Ticker},
+    clock::{Clocks, HeardClock},
     death::{Death, Kill},
-    dispatcher::{Dispatcher, Policy, ServeError},
+    dispatcher::{Dispatcher, ServeError},
     dump::{self, Dumps},
-    fuse::Fuse,
-    oom::OutOfMemory,
     place::Place,
     poll::{Poll, Woken},
     poster::Poster,
+    staff::Staff,
     suspects::Killer,
     wire::{ToParent, Welcome},
 };
 use crate::{
     broker::{Broker, Clock},
     engine::stop::Stop,
+    settings::Settings,
 };
 
 /// How workers are started.
 pub(super) struct Plan {
-    pub(super) setup: Setup,
+    pub(super) settings: Settings,
     /// The greeting and what follows it, for worker `n`.
     pub(super) first_words: Box<dyn Fn(usize) -> Vec<u8> + Send>,
 }
@@ -79,29 +78,17 @@ pub(super) struct Supervisor {
     poster: Arc<Poster>,
     stop: Arc<Stop>,
     woken: Woken,
-    /// The time of leases.
-    clock: Arc<HeardClock>,
-    ticker: Ticker,
-    /// The time of workers that start.
-    start_clock: HeardClock,
-    start_ticker: Ticker,
-    out_of_memory: OutOfMemory,
-    places: Vec<Place>,
-    fuse: Fuse,
-    failed: Option<Failed>,
-    /// What a worker lacked that could not be started, and whether one alone was tried since.
-    missing: Option<String>,
-    tried_alone: bool,
+    clocks: Clocks,
+    staff: Staff,
     course: Course,
-    renewed: Instant,
+    failed: Option<Failed>,
     /// Whether `begin` has posts that it is too early to publish.
     early: bool,
     /// When its state is to be printed, if that is switched on.
     dumps: Option<Dumps>,
-    /// Whether Ctrl-C was passed on to what handlers have started.
-    interrupted: bool,
 }
 
+/// How far the run has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Course {
     Going,
@@ -121,10 +108,8 @@ impl Supervisor {
         woken: Woken,
         clock: Arc<HeardClock>,
     ) -> Self {
-        let places = (0..plan.setup.workers).map(|_| Place::default()).collect();
-        let Setup { lease, max_interruptions, max_deaths, .. } = plan.setup;
-        let mut dispatcher =
-            Dispatcher::new(Arc::clone(&broker), Policy { lease, max_interruptions });
+        let staff = Staff::new(plan.settings.engine.workers(), plan.settings.max_deaths());
+        let mut dispatcher = Dispatcher::new(Arc::clone(&broker), plan.settings.lease);
         dispatcher.log_failures(Arc::clone(poster.log()));
         Self {
             plan,
@@ -133,21 +118,12 @@ impl Supervisor {
             poster,
             stop,
             woken,
-            clock,
-            ticker: Ticker::new(),
-            start_clock: HeardClock::default(),
-            start_ticker: Ticker::new(),
-            out_of_memory: OutOfMemory::new(),
-            places,
-            fuse: Fuse::new(max_deaths),
-            failed: None,
-            missing: None,
-            tried_alone: false,
+            clocks: Clocks::new(clock),
+            staff,
             course: Course::Going,
-            renewed: Instant::now(),
+            failed: None,
             early: false,
             dumps: Dumps::from_environment(),
-            interrupted: false,
         }
     }
 
@@ -161,12 +137,12 @@ impl Supervisor {
             self.dump_if_due();
             self.serve();
         }
-        let started = self.places.iter().filter(|place| place.started > 0).count();
+        let started = self.staff.count(|place| place.started > 0);
         Ended { failed: self.failed, started, killers: self.dispatcher.into_killers() }
     }
 
     fn is_over(&self) -> bool {
-        self.course != Course::Going && self.places.iter().all(|place| place.process.is_none())
+        self.course != Course::Going && self.staff.processes().next().is_none()
     }
 
     /// The run cannot go on: `begin` does not wait any more, and workers are killed after a grace.
@@ -186,30 +162,32 @@ impl Supervisor {
             return;
         }
         let queued = self.broker.watch(0, Duration::ZERO).map_or(0, |it| it.queued);
-        let starting = self.places.iter().filter(|place| place.is_starting()).count();
-        let seats = usize::from(self.plan.setup.threads);
+        let starting = self.staff.count(Place::is_starting);
+        let seats = self.plan.settings.host.threads;
         let mut missing =
             queued.saturating_sub(self.dispatcher.idle_seats() + starting * seats).div_ceil(seats);
-        for number in 0..self.places.len() {
+        for number in 0..self.staff.places.len() {
             if missing == 0 {
                 break;
             }
-            let place = &self.places[number];
+            let place = &self.staff.places[number];
             if place.process.is_none() && !place.given_up && self.start_worker(number) {
                 missing -= 1;
             }
         }
-        while queued > 0 && self.failed.is_none() && self.places.iter().all(Place::is_lost) {
+        while queued > 0 && self.failed.is_none() && self.staff.is_lost() {
             self.last_resort();
         }
     }
 
     /// Starts a worker; false if there is none to be had.
     fn start_worker(&mut self, number: usize) -> bool {
-        let place = &mut self.places[number];
-        match WorkerProcess::start((self.plan.first_words)(number), self.plan.setup.prefixed) {
+        let place = &mut self.staff.places[number];
+        let prefix_output = self.plan.settings.host.prefix_output;
+        match WorkerProcess::start((self.plan.first_words)(number), prefix_output) {
             Ok(mut process) => {
-                (process.started, process.heard) = (self.start_clock.now(), self.clock.now());
+                (process.started, process.heard) =
+                    (self.clocks.starts.now(), self.clocks.leases.now());
                 log::debug!("worker process {number} starts, pid {}", process.pid());
                 place.process = Some(process);
                 place.started += 1;
@@ -224,23 +202,23 @@ impl Supervisor {
 
     /// This worker is not to be had, for want of something that others may still get.
     fn do_without(&mut self, number: usize, why: &str) {
-        self.places[number].given_up = true;
-        let left = self.places.iter().filter(|place| !place.given_up).count();
+        self.staff.places[number].given_up = true;
+        let left = self.staff.count(|place| !place.given_up);
         log::warn!(
             "cannot start worker process {number}: {why}; going on with {left} of {} workers",
-            self.places.len()
+            self.staff.places.len()
         );
-        self.missing = Some(why.to_string());
+        self.staff.missing = Some(why.to_string());
     }
 
     /// No worker is left, and none is to be had. When each of several has failed to get what it needs
     /// because the others had it, one alone gets it.
     fn last_resort(&mut self) {
-        match self.missing.take() {
-            Some(_) if !self.tried_alone && self.places.len() > 1 => {
-                self.tried_alone = true;
+        match self.staff.missing.take() {
+            Some(_) if !self.staff.tried_alone && self.staff.places.len() > 1 => {
+                self.staff.tried_alone = true;
                 log::warn!("one worker process is tried again, alone");
-                self.places[0].given_up = false;
+                self.staff.places[0].given_up = false;
                 self.start_worker(0);
             }
             Some(why) => {
@@ -254,7 +232,7 @@ impl Supervisor {
     fn poll(&mut self, poll: &mut Poll) {
         poll.clear();
         poll.add(self.woken.fd(), false);
-        for process in self.processes() {
+        for process in self.staff.processes() {
             poll.add(process.socket.as_fd(), process.is_sending());
             if let Some(pidfd) = process.pidfd() {
                 poll.add(pidfd, false);
@@ -276,8 +254,8 @@ impl Supervisor {
             at += 1;
             poll.is_ready(at - 1)
         };
-        for number in 0..self.places.len() {
-            let Some(process) = &mut self.places[number].process else { continue };
+        for number in 0..self.staff.places.len() {
+            let Some(process) = &mut self.staff.places[number].process else { continue };
             let has_news = is_next_ready();
             let has_ended = match process.pidfd() {
                 Some(_) => is_next_ready(),
@@ -303,11 +281,11 @@ impl Supervisor {
         let due = match self.course {
             _ if self.early || self.dispatcher.is_in_turn() => Duration::from_millis(1),
             Course::Over(_) | Course::Failed(_) => Duration::from_millis(50),
-            _ if self.places.iter().any(Place::is_starting) => START_WAIT,
+            _ if self.staff.places.iter().any(Place::is_starting) => START_WAIT,
             _ => Duration::MAX,
         };
-        let due = due.min(self.plan.setup.lease / 4);
-        let asks = self.processes().any(|process| process.pidfd().is_none());
+        let due = due.min(self.plan.settings.lease.time / 4);
+        let asks = self.staff.processes().any(|process| process.pidfd().is_none());
         let most = match &self.dumps {
             _ if asks => ASK_AGAIN,
             Some(_) => Dumps::EVERY,
@@ -319,17 +297,17 @@ impl Supervisor {
     /// Takes in what a worker says, to the last word if it has died.
     fn listen(&mut self, number: usize) {
         let ended = loop {
-            let Some(process) = &mut self.places[number].process else { return };
+            let Some(process) = &mut self.staff.places[number].process else { return };
             match process.inbox.read_from(&mut &process.socket) {
                 Ok(0) => break true,
-                Ok(_) => process.heard = self.clock.now(),
+                Ok(_) => process.heard = self.clocks.leases.now(),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(_) => break true,
             }
             if let Err(why) = self.read_frames(number) {
                 log::error!("worker process {number}: {why}; it is killed");
-                if let Some(process) = &mut self.places[number].process {
+                if let Some(process) = &mut self.staff.places[number].process {
                     process.kill(Kill::Nonsense(why.to_string()));
                 }
                 break true;
@@ -343,7 +321,7 @@ impl Supervisor {
     /// Does what the frames ask for that have come.
     fn read_frames(&mut self, number: usize) -> Result<(), ServeError> {
         loop {
-            let Some(process) = &mut self.places[number].process else { return Ok(()) };
+            let Some(process) = &mut self.staff.places[number].process else { return Ok(()) };
             match process.stage {
                 Stage::Greeted => match process.inbox.next()? {
                     None => return Ok(()),
@@ -354,15 +332,15 @@ impl Supervisor {
                     None => return Ok(()),
                     Some(ToParent::Ready) => {
                         process.stage = Stage::Ready;
-                        self.places[number].became_ready();
-                        self.dispatcher.open(number, self.plan.setup.threads);
+                        self.staff.places[number].became_ready();
+                        self.dispatcher.open(number, self.plan.settings.host.seats());
                     }
                     Some(ToParent::Refused(why)) => return self.refused(why),
                     Some(ToParent::Unable(mut why)) => {
-                        if let Some(bytes) = self.plan.setup.limits.memory {
+                        if let Some(bytes) = self.plan.settings.limits.memory {
                             why += &format!(" (under max_memory({bytes}))");
                         }
-                        let place = &mut self.places[number];
+                        let place = &mut self.staff.places[number];
                         place.started = place.started.saturating_sub(1);
                         if self.course == Course::Going {
                             self.do_without(number, &why);
@@ -392,8 +370,8 @@ impl Supervisor {
 
     /// Kills and buries all workers, without waiting for anything else.
     fn bury_all(&mut self) {
-        for number in 0..self.places.len() {
-            let Some(process) = &mut self.places[number].process else { continue };
+        for number in 0..self.staff.places.len() {
+            let Some(process) = &mut self.staff.places[number].process else { continue };
             process.kill(Kill::Over);
             self.listen(number);
             self.bury(number);
@@ -402,7 +380,7 @@ impl Supervisor {
 
     /// Buries a worker that has ended, or must end.
     fn bury(&mut self, number: usize) {
-        let Some(mut process) = self.places[number].process.take() else { return };
+        let Some(mut process) = self.staff.places[number].process.take() else { return };
         let (stage, pid, killed) = (process.stage, process.pid(), process.killed.take());
         let (status, pipes) = process.end();
         for mut pipe in pipes {
@@ -410,17 +388,17 @@ impl Supervisor {
         }
         let death = match &killed {
             Some(kill) => Death::by(kill),
-            None => Death::of(status, &mut self.out_of_memory, &self.plan.setup.limits),
+            None => Death::of(status, &mut self.staff.out_of_memory, &self.plan.settings.limits),
         };
         if let Err(error) = self.dispatcher.close(number, &death) {
             return self.fail(Failed::Workers(error.to_string()));
         }
         // One that is given up already has said why it ends.
-        if self.course != Course::Going || self.places[number].given_up {
+        if self.course != Course::Going || self.staff.places[number].given_up {
             log::debug!("worker process {number} (pid {pid}) has ended: {}", death.how);
             return;
         }
-        if stage != Stage::Ready && self.places[number].ended_early(&death) {
+        if stage != Stage::Ready && self.staff.places[number].ended_early(&death) {
             return self.give_up(number, &death);
         }
         let when = if stage == Stage::Ready { "" } else { " before it was ready" };
@@ -435,7 +413,7 @@ impl Supervisor {
     fn count_death(&mut self, how: &str) {
         let crashed = self.broker.watch(0, Duration::ZERO).map_or(0, |it| it.crashed);
         let progress = [self.dispatcher.ended(), self.dispatcher.judged(), crashed];
-        if let Err(deaths) = self.fuse.death(progress) {
+        if let Err(deaths) = self.staff.fuse.death(progress) {
             let text = format!(
                 "{deaths} worker processes have died one after the other without finishing anything, the \
                  last one so: {how}; Runner::max_deaths sets how many may"
@@ -446,35 +424,35 @@ impl Supervisor {
 
     /// Gives up a worker that has ended by itself before it was ready, or was not in time.
     fn give_up(&mut self, number: usize, death: &Death) {
-        let text = format!("worker process {number} {}", death.before_ready(&self.plan.setup));
-        self.places[number].given_up = true;
+        let text =
+            format!("worker process {number} {}", death.before_ready(&self.plan.settings.limits));
+        self.staff.places[number].given_up = true;
         log::warn!("{text}");
-        if self.places.iter().all(Place::is_lost) {
+        if self.staff.is_lost() {
             self.fail(Failed::Workers(text));
         }
     }
 
     /// Does what is due: leases are renewed, and workers are killed that say nothing or do not end.
     fn look_at_the_clock(&mut self) {
-        let Setup { lease, start_timeout, .. } = self.plan.setup;
+        let lease = self.plan.settings.lease.time;
+        let start_timeout = self.plan.settings.host.start_timeout;
         // More than it waits at most, and so little that one pause and the time between two renewals are
         // less than a lease.
-        self.ticker.tick(&self.clock, lease / 3);
-        self.start_ticker.tick(&self.start_clock, 2 * START_WAIT);
+        self.clocks.tick(lease / 3, 2 * START_WAIT);
         let now = Instant::now();
-        if now - self.renewed >= lease / 4 {
-            self.renewed = now;
+        if self.clocks.must_renew(now, lease / 4) {
             self.poster.renew();
         }
         let is_due = match self.course {
             Course::Over(since) | Course::Failed(since) => now - since > GRACE,
             Course::Going | Course::Draining => false,
         };
-        for number in 0..self.places.len() {
+        for number in 0..self.staff.places.len() {
             let holds = self.dispatcher.holds_leases(number);
-            let Some(process) = &mut self.places[number].process else { continue };
-            let silent = self.clock.now().saturating_sub(process.heard);
-            let starts = self.start_clock.now().saturating_sub(process.started);
+            let Some(process) = &mut self.staff.places[number].process else { continue };
+            let silent = self.clocks.leases.now().saturating_sub(process.heard);
+            let starts = self.clocks.starts.now().saturating_sub(process.started);
             let kill = match process.stage {
                 _ if is_due => Kill::Over,
                 Stage::Ready if holds && silent > lease.saturating_mul(2) => Kill::Silent(silent),
@@ -497,24 +475,24 @@ impl Supervisor {
             "prunner: the state of the run\n{:?}, failed: {:?}, missing: {:?}, early: {}\n{:#?}\n{:#?}\n{}\n",
             self.course,
             self.failed,
-            self.missing,
+            self.staff.missing,
             self.early,
             self.poster,
             self.dispatcher,
             self.broker.describe()
         );
-        let now = self.clock.now();
-        for (number, place) in self.places.iter().enumerate() {
+        let now = self.clocks.leases.now();
+        for (number, place) in self.staff.places.iter().enumerate() {
             let _ = writeln!(text, "worker process {number}: {}", place.describe(now));
         }
         dump::print(&text);
         self.dispatcher.ask_for_dumps();
     }
 
-    /// Serves those who wait, tells what has changed, sends.
+    /// Serves those who wait, notifies workers of what has changed, sends.
     fn serve(&mut self) {
-        let expected = self.places.iter().filter(|place| place.is_expected()).count();
-        self.dispatcher.set_startable(expected * usize::from(self.plan.setup.threads));
+        let expected = self.staff.count(Place::is_expected);
+        self.dispatcher.set_startable(expected * self.plan.settings.host.threads);
         let done = match self.dispatcher.pump() {
             Ok(done) => done,
             Err(error) => {
@@ -536,17 +514,17 @@ impl Supervisor {
         if self.course != Course::Going {
             self.dismiss_the_unready();
         }
-        if self.stop.is_interrupted() && !self.interrupted {
-            self.interrupted = true;
-            self.processes().for_each(WorkerProcess::interrupt);
+        if self.stop.is_interrupted() && !self.staff.interrupted {
+            self.staff.interrupted = true;
+            self.staff.processes().for_each(WorkerProcess::interrupt);
         }
         self.early = self.poster.set_has_idle(self.dispatcher.has_idle());
         self.send();
     }
 
     fn send(&mut self) {
-        for number in 0..self.places.len() {
-            let Some(process) = &mut self.places[number].process else { continue };
+        for number in 0..self.staff.places.len() {
+            let Some(process) = &mut self.staff.places[number].process else { continue };
             // If it is gone, its end says so next time.
             let _ = match self.dispatcher.outbox(number) {
                 Some(out) => process.send(out),
@@ -555,13 +533,9 @@ impl Supervisor {
         }
     }
 
-    fn processes(&self) -> impl Iterator<Item = &WorkerProcess> {
-        self.places.iter().filter_map(|place| place.process.as_ref())
-    }
-
     /// Workers that are only just starting are not needed any more.
     fn dismiss_the_unready(&mut self) {
-        for place in &mut self.places {
+        for place in &mut self.staff.places {
             if let Some(process) = &mut place.process
                 && process.stage != Stage::Ready
                 && process.killed.is_none()

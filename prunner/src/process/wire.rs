@@ -6,7 +6,6 @@
 use std::{
     fmt,
     io::{self, Read},
-    time::Duration,
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -14,7 +13,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{
     broker::{Batch, Commit, Conflict, Lease, Lock, Read as Reading, Release, Token, Write},
     codec::{self, Bytes, CodecError},
-    queue::Order,
+    settings::{MOST_PAYLOAD, Terms},
 };
 
 /// The version of everything in this file.
@@ -23,10 +22,13 @@ pub(crate) const PROTOCOL: u32 = 1;
 /// No frame is longer.
 pub(crate) const MOST_FRAME: usize = codec::MOST_BYTES;
 
+// What may be set can travel.
+const _: () = assert!((MOST_PAYLOAD as usize) < MOST_FRAME);
+
 /// How much is read at a time, and how far a buffer grows ahead of the bytes that really come.
 const CHUNK: usize = 128 << 10;
 
-/// The parent's first frame. Its form never changes, so that any two versions read_frames each other
+/// The parent's first frame. Its form never changes, so that any two versions understand each other
 /// far enough to part in peace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Greeting {
@@ -58,36 +60,7 @@ pub(crate) struct Hello {
     pub(crate) tasks: u64,
     /// The number of this process.
     pub(crate) worker: u32,
-    /// How many threads of it run handlers.
-    pub(crate) seats: u16,
-    /// How many threads of all processes do.
-    pub(crate) all_seats: u32,
-    pub(crate) order: Order,
-    /// How long a lease lasts without being renewed.
-    pub(crate) lease: Duration,
-    pub(crate) limits: Limits,
-}
-
-/// What a worker may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Limits {
-    /// Memory of a worker process, in bytes.
-    pub(crate) memory: Option<u64>,
-    /// CPU time of a lease.
-    pub(crate) cpu: Option<Duration>,
-    /// How long one handler may run.
-    pub(crate) task: Option<Duration>,
-    /// How large a task may be, a value that is merged, and one of the dict, in bytes.
-    pub(crate) payload: u64,
-}
-
-/// The largest [`payload`](Limits::payload) that can be set: a frame holds more.
-pub(crate) const MOST_PAYLOAD: u64 = 192 << 20;
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { memory: None, cpu: None, task: None, payload: 64 << 20 }
-    }
+    pub(crate) terms: Terms,
 }
 
 /// From a worker process to its parent. A seat is one of its threads.
@@ -254,8 +227,14 @@ impl From<WireError> for io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::broker::{Encoded, LabelCount, Tasks, Timing};
+    use crate::{
+        broker::{Encoded, LabelCount, Tasks, Timing},
+        queue::Order,
+        settings::Limits,
+    };
 
     const PAGE: &str = include_str!("../../../docs/wire-format.md");
 
@@ -308,15 +287,17 @@ mod tests {
             runner: Bytes(vec![3]),
             tasks: 1 << 40,
             worker: 1,
-            seats: 2,
-            all_seats: 4,
-            order: Order::Lifo,
-            lease: Duration::from_secs(30),
-            limits: Limits {
-                memory,
-                cpu: None,
-                task: Some(Duration::from_secs(5)),
-                payload: 64 << 20,
+            terms: Terms {
+                seats: 2,
+                all_seats: 4,
+                order: Order::Lifo,
+                lease: Duration::from_secs(30),
+                limits: Limits {
+                    memory,
+                    cpu: None,
+                    task: Some(Duration::from_secs(5)),
+                    payload: 64 << 20,
+                },
             },
         };
         check("hello", hello);

@@ -22,7 +22,7 @@ pub(crate) struct BiasedQueue<T> {
     newest_is_next: bool,
 }
 
-/// The lanes and what the world is told of them.
+/// The lanes, and what other workers see of them.
 struct Shown<T> {
     lanes: Lanes<T>,
     /// What `visible` says, so that it is written only when it changes.
@@ -31,7 +31,7 @@ struct Shown<T> {
 }
 
 impl<T> Shown<T> {
-    /// Ends every critical section: tells thieves whether there is something to take.
+    /// Ends every critical section: shows thieves whether there is something to take.
     #[inline(always)]
     fn show(&mut self) {
         let shown = !self.lanes.is_empty();

@@ -98,6 +98,6 @@ fn put<T>(hand: &mut Option<T>, task: T) {
 /// What other workers see of a queue.
 pub(crate) trait Stealer: Send + Sync {
     /// Whether there is something to take. Acquire: a thief that emptied the queue was busy before
-    /// it took, and whoever sees the queue empty sees that (see `engine/threads/README.md`, step 6).
+    /// it took, and a worker that sees the queue empty sees that (see `engine/threads/README.md`, step 6).
     fn shows_work(&self) -> bool;
 }

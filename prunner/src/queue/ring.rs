@@ -10,7 +10,7 @@
 //!
 //! 1. **Slots.** A task lies in the slot that the low bits of its number name. All tasks that are there
 //!    have numbers within `capacity` of each other, so no two share a slot.
-//! 2. **Published.** The tasks from `head` to `tail` are there, and belong to whoever is inside the
+//! 2. **Published.** The tasks from `head` to `tail` are there, and belong to the one inside the
 //!    queue's lock.
 //! 3. **Follow-ups.** The posts from `start` to `end` are there and belong to the owner alone. `start` is
 //!    `tail`, except where posts are drained from a [`Buffer`](super::Buffer), which publishes nothing.

@@ -3,7 +3,7 @@
 //! One thread, the *owner*, enters all the time; others, *visitors*, seldom. The owner raises `own`
 //! with a plain store and looks at `want`; a visitor raises `want`, runs the heavy barrier and waits
 //! until `own` has fallen. A visitor that the owner has called is spared the barrier. The steps and the
-//! hazards H1 to H3 and H11 are told in `engine/threads/README.md`.
+//! hazards H1 to H3 and H11 are in `engine/threads/README.md`.
 
 use std::{fmt, sync::Arc};
 
@@ -28,7 +28,7 @@ struct Biased<T, B> {
     want: CachePadded<AtomicU8>,
 }
 
-/// What `want` says: nobody is inside or about to be,
+/// What `want` says: no visitor is inside or about to be,
 const FREE: u8 = 0;
 /// a visitor is, or
 const VISITED: u8 = 1;
@@ -85,7 +85,7 @@ struct OwnerExit<'a>(&'a AtomicBool);
 impl Drop for OwnerExit<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        // Release: whoever sees `own` fallen also sees what was done under it.
+        // Release: a visitor that sees `own` fallen also sees what was done under it.
         self.0.store(false, Ordering::Release);
     }
 }

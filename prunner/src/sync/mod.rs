@@ -32,7 +32,7 @@ impl<T> UnsafeCell<T> {
         return Self(loom::cell::UnsafeCell::new(value));
     }
 
-    /// Lends the address of the value; the caller proves that nobody else has it meanwhile.
+    /// Lends the address of the value; the caller proves that nothing else has it meanwhile.
     #[inline(always)]
     pub(crate) fn with_mut<O>(&self, f: impl FnOnce(*mut T) -> O) -> O {
         #[cfg(not(prunner_loom))]

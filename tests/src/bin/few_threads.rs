@@ -78,11 +78,12 @@ impl Few {
     /// to sleep or asleep, answer.
     fn ask(&self, cx: &mut Context<'_, Step>) {
         let (mut random, everybody) = (Random::new(0), WORKERS as u64);
-        for question in 1..=500 {
+        for question in 1..=200 {
             cx.post_all((0..everybody).map(|_| Step::Answer));
             cx.flush();
             self.answered.wait_for(question * everybody);
-            (0..random.below(100)).for_each(|_| thread::yield_now());
+            // Each may last as long as other programs like.
+            (0..random.below(10)).for_each(|_| thread::yield_now());
         }
     }
 }

@@ -9,7 +9,7 @@ pub(super) struct Leases {
     held: HashMap<Token, Held>,
     /// How long a lease lasts.
     lasts: Duration,
-    /// The time as it was last told.
+    /// The time as it was last given.
     now: Duration,
     /// No lease expires before this. Renewals and commits leave it as it is: it may be too early,
     /// and then a look at all leases corrects it.

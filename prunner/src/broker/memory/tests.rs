@@ -86,7 +86,7 @@ fn who_watches_is_woken_when_a_lease_expires() {
     assert!(started.elapsed() < patience, "it was noticed before patience was over");
 }
 
-/// A clock at 0 until it is told otherwise.
+/// A clock at 0 until it is set.
 #[derive(Default)]
 struct Set(Mutex<Duration>);
 

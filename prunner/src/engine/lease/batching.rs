@@ -5,7 +5,7 @@ use crate::queue::Order;
 
 /// What decides how large a lease is and which of its tasks come first.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Batching {
+pub(super) struct Batching {
     order: LeaseOrder,
     /// How many workers there are: what a worker gives back is cut into pieces for all of them.
     all_seats: usize,
@@ -26,7 +26,7 @@ pub(super) enum LeaseOrder {
 }
 
 impl Batching {
-    pub(crate) fn new(order: Order, all_seats: usize) -> Self {
+    pub(super) fn new(order: Order, all_seats: usize) -> Self {
         let order = match order {
             Order::Lifo => LeaseOrder::NewestFirst,
             Order::Fifo if all_seats > 1 => LeaseOrder::OldestFirst,

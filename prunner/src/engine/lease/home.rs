@@ -46,15 +46,15 @@ impl Slot {
         answer: impl Fn(&mut State) -> Option<A>,
     ) -> A {
         self.wait_for_commit(state, link);
-        let token = match state.token {
-            Some(token) if !state.lost => token,
+        let token = match state.lease.token {
+            Some(token) if !state.lease.lost => token,
             _ => lease_lost(),
         };
-        state.asking = true;
+        state.question.asking = true;
         MutexGuard::unlocked(state, || ask(token));
         loop {
             if let Some(answer) = answer(state) {
-                state.asking = false;
+                state.question.asking = false;
                 return answer;
             }
             self.wait(state);
@@ -70,19 +70,19 @@ impl RemoteDict for SlotDict {
     fn lock(&self) {
         let slot = self.slot();
         let mut state = slot.lock();
-        if state.held {
+        if state.lease.held {
             return;
         }
         let waits_since = Instant::now();
         state.handler.waits_since = Some(waits_since);
         let ask = |token| self.link.lock(slot.seat, token);
-        let lock = slot.ask(&mut state, &*self.link, ask, |state| state.lock_answer.take());
+        let lock = slot.ask(&mut state, &*self.link, ask, |state| state.question.lock.take());
         state.handler.waits_since = None;
         state.handler.waited += waits_since.elapsed();
         match lock {
-            Lock::Held => (state.held, state.waited) = (true, true),
+            Lock::Held => (state.lease.held, state.lease.waited) = (true, true),
             Lock::Busy | Lock::Lost => {
-                state.lost = true;
+                state.lease.lost = true;
                 lease_lost();
             }
         }
@@ -92,11 +92,11 @@ impl RemoteDict for SlotDict {
         let slot = self.slot();
         let mut state = slot.lock();
         let ask = |token| self.link.read(slot.seat, token, key, known);
-        match slot.ask(&mut state, &*self.link, ask, |state| state.read_answer.take()) {
+        match slot.ask(&mut state, &*self.link, ask, |state| state.question.read.take()) {
             Read::Entry(entry) => Some(entry),
             Read::Unchanged => None,
             Read::Lost => {
-                state.lost = true;
+                state.lease.lost = true;
                 lease_lost();
             }
         }

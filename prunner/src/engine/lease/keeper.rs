@@ -16,8 +16,11 @@ use super::{
     sending::Reply,
     state::{Handler, State},
 };
-use crate::broker::{Conflict, Lease, Lock, Read, Release, Token};
-use crate::engine::stop::Phase;
+use crate::{
+    broker::{Conflict, Lease, Lock, Read, Release, Token},
+    engine::stop::Phase,
+    settings::Terms,
+};
 
 /// How long a handler runs before what waits behind it is given to those who have nothing to do. Before
 /// that its worker does it, between two tasks.
@@ -84,13 +87,12 @@ impl Keeper {
         link: Arc<dyn Link>,
         packer: Packer,
         room: Arc<Room>,
-        lease: Duration,
-        most: Option<Duration>,
+        terms: &Terms,
     ) -> Self {
         let now = Instant::now();
         let watched = |slot| (slot, Watch { number: 0, seen: now, stopped: Duration::ZERO });
         let slots = slots.into_iter().map(watched).collect();
-        let every = lease / 3;
+        let every = terms.lease / 3;
         Self {
             slots,
             link,
@@ -98,7 +100,7 @@ impl Keeper {
             room,
             every,
             renewed: now,
-            most,
+            most: terms.limits.task,
             looked: now,
             slept: LONGEST_SLEEP,
         }
@@ -148,14 +150,14 @@ impl Keeper {
     /// The lock is held, or the lease that asked is gone.
     pub(crate) fn locked(&self, seat: u16, lock: Lock) {
         let Some(slot) = self.slot(seat) else { return };
-        slot.lock().lock_answer = Some(lock);
+        slot.lock().question.lock = Some(lock);
         slot.notify();
     }
 
     /// An entry of the dict was read.
     pub(crate) fn read(&self, seat: u16, read: Read) {
         let Some(slot) = self.slot(seat) else { return };
-        slot.lock().read_answer = Some(read);
+        slot.lock().question.read = Some(read);
         slot.notify();
     }
 
@@ -213,7 +215,7 @@ impl Keeper {
             if slot.is_wanted_back() && shed(slot, &mut state, watch, now, &mut self.packer) {
                 next = next.min(PATIENCE);
             }
-            let prefetched = if slot.is_wanted_back() && state.token.is_some() {
+            let prefetched = if slot.is_wanted_back() && state.lease.token.is_some() {
                 state.take_prefetched()
             } else {
                 Vec::new()
@@ -297,7 +299,7 @@ fn time_left(
         return Ok(most - worked);
     }
     let label = slot.label.load(Ordering::Relaxed);
-    let label = state.labels.label(label).unwrap_or("a task that is being read");
+    let label = state.done.labels.label(label).unwrap_or("a task that is being read");
     let why = format!("{label} ran for {worked:.1?}, longer than max_task_time allows ({most:?})");
     Err(Overdue { seat: slot.seat, why })
 }
@@ -306,14 +308,14 @@ fn time_left(
 /// If not, nothing is there to be given before a lease comes or the handler ends; then its worker does
 /// it, because the lease is old enough.
 fn shed(slot: &Slot, state: &mut State, watch: &Watch, now: Instant, packer: &mut Packer) -> bool {
-    if state.token.is_none() {
+    if state.lease.token.is_none() {
         // The worker is about to take what is there.
         return state.has_prefetched();
     }
     if !state.is_running() || watch.seen_for(now) < PATIENCE {
         return true;
     }
-    if !state.has_surplus() || state.held || state.lost {
+    if !state.has_surplus() || state.lease.held || state.lease.lost {
         return false;
     }
     if state.sending.is_idle() || state.sending.is_answered() {
@@ -332,18 +334,18 @@ impl State {
             "{:?}, lease {:?}, commit {stage:?}, {} tasks of the lease and {local} follow-ups wait, \
              {} leases in advance",
             self.phase,
-            self.token,
+            self.lease.token,
             self.roots.left(),
             self.count_prefetched()
         );
         for (what, is) in [
-            ("the lease is lost", self.lost),
+            ("the lease is lost", self.lease.lost),
             ("the dict is broken", self.broken),
-            ("it holds the lock", self.held),
+            ("it holds the lock", self.lease.held),
             ("it waits for the lock", self.handler.waits_since.is_some()),
-            ("it waits for an answer", self.asking),
+            ("it waits for an answer", self.question.asking),
             ("a handler runs", self.is_running()),
-            ("tasks run one by one", self.one_by_one),
+            ("tasks run one by one", self.lease.one_by_one),
         ] {
             if is {
                 let _ = write!(text, ", {what}");
@@ -355,6 +357,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Settings;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -383,7 +386,8 @@ mod tests {
             fn broken(&self, _: String) {}
         }
         let packer = Packer::new(|_| Ok(()));
-        Keeper::new(Vec::new(), Arc::new(NoLink), packer, Arc::default(), SECOND, None)
+        let terms = Settings::of_a_test(SECOND).terms();
+        Keeper::new(Vec::new(), Arc::new(NoLink), packer, Arc::default(), &terms)
     }
 
     #[test]

@@ -111,7 +111,8 @@ impl Lane {
 
     #[inline]
     fn clear(&mut self) {
-        if self.bytes.capacity() > MOST_SPARE {
+        // A task may take no bytes at all.
+        if self.bytes.capacity().max(4 * self.lengths.capacity()) > MOST_SPARE {
             *self = Self::default();
         }
         self.bytes.clear();

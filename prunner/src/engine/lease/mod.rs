@@ -8,8 +8,8 @@
 //! * `worker`: the loop that runs handlers; `slice`: for how long; `office`: where their posts go, by way
 //!   of `outgoing`;
 //!   `room`: beside which others.
-//! * `slot`: what a worker shares with its keeper; `state`: what it has in hand (`roots`, `lanes`,
-//!   `counts`), which is bytes and numbers alone; `batching`: how much, and in which order.
+//! * `slot`: what a worker shares with its keeper; `state`: what it has in hand (`roots`, `lanes`),
+//!   which is bytes and numbers alone; `batching`: how much, and in which order.
 //! * `draft`, `sending`: how that becomes a commit, and how the commit is answered.
 //! * `keeper`: what must happen while a handler runs, and runs no code of the program: answers,
 //!   renewals, limits. `packer`: what does, for the keeper.
@@ -31,18 +31,18 @@ mod slot;
 mod state;
 mod worker;
 
-pub(crate) use batching::Batching;
+use batching::Batching;
 pub(crate) use home::SlotDict;
 pub(crate) use keeper::{Keeper, Overdue};
 pub(crate) use packer::Packer;
 pub(crate) use room::Room;
-pub(crate) use slot::{Slot, Terms};
+pub(crate) use slot::Slot;
 pub(crate) use worker::Seat;
 
 use crate::broker::{Commit, Release, Token};
 
 /// How workers reach their broker. Questions are answered through the [`Keeper`]; if the broker cannot
-/// be reached any more, whoever reads the answers finds out.
+/// be reached any more, the thread that reads the answers finds out.
 pub(crate) trait Link: Send + Sync {
     /// Asks for a lease for each token. Each is answered as soon as there is something for it.
     fn want(&self, seat: u16, want: Vec<Token>);

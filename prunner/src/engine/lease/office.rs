@@ -101,7 +101,7 @@ impl<T: Labeled + Serialize> Publish<T> for Office<T> {
         let mut state = slot.lock();
         slot.wait_for_commit(&mut state, &*self.link);
         self.hand_over(&mut state);
-        if !state.lost {
+        if !state.lease.lost {
             slot.commit(&mut state, &*self.link);
         }
     }

@@ -48,18 +48,18 @@ impl Slice {
         self.left = self.left.saturating_sub(1);
         let wanted = slot.tasks_wanted.load(Ordering::Relaxed)
             || slot.lock_wanted.load(Ordering::Relaxed)
-            || state.waited;
+            || state.lease.waited;
         (self.left == 0 || wanted) && self.look(slot, state)
     }
 
     /// Looks at the clock.
     #[cold]
     fn look(&mut self, slot: &Slot, state: &mut State) -> bool {
-        if mem::take(&mut state.waited) {
+        if mem::take(&mut state.lease.waited) {
             self.restart();
         }
         let tasks_wanted = slot.tasks_wanted.load(Ordering::Relaxed) && state.has_surplus();
-        let lock_wanted = slot.lock_wanted.load(Ordering::Relaxed) && state.held;
+        let lock_wanted = slot.lock_wanted.load(Ordering::Relaxed) && state.lease.held;
         if self.left > 0 && !tasks_wanted && !lock_wanted {
             return false;
         }

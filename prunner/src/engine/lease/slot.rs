@@ -20,6 +20,7 @@ use crate::{
     dict::SharedDict,
     engine::stop::Phase,
     payload::Payload,
+    settings::Terms,
 };
 
 /// One worker's side of the run. The worker locks it between two tasks; the keeper when there is
@@ -47,24 +48,15 @@ pub(crate) struct Slot {
     dict: OnceLock<SharedDict>,
 }
 
-/// What the slots of a process have in common.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Terms {
-    pub(crate) batching: Batching,
-    pub(crate) payload: Payload,
-    /// Whether handlers have a limit.
-    pub(crate) timed: bool,
-}
-
 impl Slot {
-    pub(crate) fn new(seat: u16, worker: usize, terms: Terms) -> Self {
-        let Terms { batching, payload, timed } = terms;
+    pub(crate) fn new(seat: u16, worker: usize, terms: &Terms) -> Self {
+        let Terms { order, all_seats, limits, .. } = *terms;
         Self {
             seat,
             worker,
-            batching,
-            payload,
-            timed,
+            batching: Batching::new(order, all_seats as usize),
+            payload: Payload::new(limits.payload),
+            timed: limits.task.is_some(),
             state: Mutex::new(State::new()),
             changed: Condvar::new(),
             tasks_wanted: AtomicBool::new(false),
@@ -144,7 +136,7 @@ impl Slot {
     /// none.
     pub(super) fn take_lease(&self, link: &dyn Link) -> bool {
         let mut state = self.lock();
-        if state.token.is_some() && state.one_by_one {
+        if state.lease.token.is_some() && state.lease.one_by_one {
             self.put_back(&mut state, link);
         }
         loop {
@@ -152,10 +144,10 @@ impl Slot {
                 self.apply_answer(&mut state, link);
                 continue;
             }
-            if state.broken || (state.token.is_none() && state.phase != Phase::Going) {
+            if state.broken || (state.lease.token.is_none() && state.phase != Phase::Going) {
                 return false;
             }
-            if state.token.is_some() {
+            if state.lease.token.is_some() {
                 return true;
             }
             if let Some(lease) = state.next_lease() {
@@ -176,8 +168,8 @@ impl Slot {
     pub(super) fn put_back(&self, state: &mut MutexGuard<'_, State>, link: &dyn Link) {
         // Before that it is not known.
         self.wait_for_commit(state, link);
-        if let Some(token) = state.token
-            && !state.lost
+        if let Some(token) = state.lease.token
+            && !state.lease.lost
         {
             MutexGuard::unlocked(state, || link.release(self.seat, token, Release::Unstarted));
         }
@@ -276,7 +268,7 @@ impl Slot {
         let lost = matches!(reply, Reply::Lost);
         if state.sending.answer(token, reply) && lost {
             let successor = state.sending.undecided();
-            state.lost |= successor.is_some() && successor == state.token;
+            state.lease.lost |= successor.is_some() && successor == state.lease.token;
         }
         drop(state);
         self.notify();

@@ -40,14 +40,10 @@ pub(super) enum Pick {
 
 pub(super) struct State {
     pub(super) phase: Phase,
-    /// The lease, and what the broker believes to be in it.
-    pub(super) token: Option<Token>,
-    pub(super) origin: Batch,
-    /// Whether the lease is gone: what it has done so far counts for nothing.
-    pub(super) lost: bool,
+    pub(super) lease: Current,
     /// Whether the dict cannot be made whole: nothing can be committed any more.
     pub(super) broken: bool,
-    /// Its tasks that were not started yet.
+    /// Tasks of the lease that were not started yet.
     pub(super) roots: Roots,
     /// Follow-ups, by priority.
     pub(super) local: [Lane; 3],
@@ -55,31 +51,65 @@ pub(super) struct State {
     pub(super) cuts: u64,
     /// The task that runs.
     running: Option<Running>,
-    /// What those that have ended have done, and the broker does not know.
-    pub(super) labels: LabelTable,
-    pub(super) posted: u64,
-    pub(super) dead: Vec<DeadLetter>,
-    /// How many have ended since the last commit.
-    pub(super) ended: u64,
+    pub(super) done: Done,
     pub(super) handler: Handler,
-    /// Whether the lease holds the dict's lock.
+    prefetched: Prefetched,
+    pub(super) sending: Sending,
+    pub(super) question: Question,
+}
+
+/// The lease that a worker has, and what the broker believes to be in it.
+#[derive(Default)]
+pub(super) struct Current {
+    pub(super) token: Option<Token>,
+    pub(super) origin: Batch,
+    /// Whether it is gone: what it has done so far counts for nothing.
+    pub(super) lost: bool,
+    /// Whether it holds the dict's lock.
     pub(super) held: bool,
-    /// Whether it has got it since the worker looked at the clock: waiting for it is no work.
+    /// Whether it has got the lock since the worker looked at the clock: waiting for it is no work.
     pub(super) waited: bool,
     /// Whether tasks run by themselves, without their follow-ups: the lease ends after each. It may be
     /// a suspect; or a task that failed had written under the lock; or what was posted comes first.
     pub(super) one_by_one: bool,
-    /// Leases that have come and were not started, and how many more were asked for.
-    prefetched: VecDeque<Lease>,
-    requested: usize,
-    pub(super) sending: Sending,
-    /// Whether the running handler waits for an answer to what it has asked on behalf of the lease.
-    pub(super) asking: bool,
-    pub(super) lock_answer: Option<Lock>,
-    pub(super) read_answer: Option<Read>,
 }
 
-/// The handler that runs, or ran last: tells the keeper one from the next.
+/// What the tasks that have ended since the last commit have done, and the broker does not know.
+#[derive(Default)]
+pub(super) struct Done {
+    pub(super) labels: LabelTable,
+    posted: u64,
+    dead: Vec<DeadLetter>,
+    /// How many have ended.
+    pub(super) ended: u64,
+}
+
+impl Done {
+    /// A task has died: one of the label of this row.
+    fn die(&mut self, label: usize, task: Vec<u8>, failure: &Failure) {
+        self.labels.die(label);
+        self.dead.push(letter(task, failure));
+        self.ended += 1;
+    }
+}
+
+/// Leases that have come and were not started, and how many more were asked for.
+#[derive(Default)]
+struct Prefetched {
+    leases: VecDeque<Lease>,
+    requested: usize,
+}
+
+/// What the running handler asks on behalf of the lease.
+#[derive(Default)]
+pub(super) struct Question {
+    /// Whether it waits for an answer.
+    pub(super) asking: bool,
+    pub(super) lock: Option<Lock>,
+    pub(super) read: Option<Read>,
+}
+
+/// The handler that runs, or ran last: its number differs from that of the next.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Handler {
     /// How many were started before and with it.
@@ -95,89 +125,82 @@ impl State {
     pub(super) fn new() -> Self {
         Self {
             phase: Phase::Going,
-            token: None,
-            origin: Batch::default(),
-            lost: false,
+            lease: Current::default(),
             broken: false,
             roots: Roots::default(),
             local: Default::default(),
             cuts: 0,
             running: None,
-            labels: LabelTable::default(),
-            posted: 0,
-            dead: Vec::new(),
-            ended: 0,
+            done: Done::default(),
             handler: Handler::default(),
-            held: false,
-            waited: false,
-            one_by_one: false,
-            prefetched: VecDeque::new(),
-            requested: 0,
+            prefetched: Prefetched::default(),
             sending: Sending::default(),
-            asking: false,
-            lock_answer: None,
-            read_answer: None,
+            question: Question::default(),
         }
     }
 
     /// Makes tokens for as many leases as are missing to have `leases` in all.
     pub(super) fn want(&mut self, leases: usize) -> Vec<Token> {
-        let there = self.prefetched.len() + self.requested + usize::from(self.token.is_some());
+        let there = self.prefetched.leases.len()
+            + self.prefetched.requested
+            + usize::from(self.lease.token.is_some());
         let missing = if self.phase == Phase::Going { leases.saturating_sub(there) } else { 0 };
-        self.requested += missing;
+        self.prefetched.requested += missing;
         (0..missing).map(|_| Token::random()).collect()
     }
 
     /// A lease that was asked for has come.
     pub(super) fn receive(&mut self, lease: Lease) {
-        self.requested = self.requested.saturating_sub(1);
-        self.prefetched.push_back(lease);
+        self.prefetched.requested = self.prefetched.requested.saturating_sub(1);
+        self.prefetched.leases.push_back(lease);
     }
 
     pub(super) fn next_lease(&mut self) -> Option<Lease> {
-        self.prefetched.pop_front()
+        self.prefetched.leases.pop_front()
     }
 
     /// Whether leases have come and were not started.
     pub(super) fn has_prefetched(&self) -> bool {
-        !self.prefetched.is_empty()
+        !self.prefetched.leases.is_empty()
     }
 
     /// How many leases have come and were not started.
     pub(super) fn count_prefetched(&self) -> usize {
-        self.prefetched.len()
+        self.prefetched.leases.len()
     }
 
     /// Takes back what has come and was not started.
     pub(super) fn take_prefetched(&mut self) -> Vec<Token> {
-        mem::take(&mut self.prefetched).into_iter().map(|lease| lease.token).collect()
+        mem::take(&mut self.prefetched.leases).into_iter().map(|lease| lease.token).collect()
     }
 
     pub(super) fn adopt(&mut self, lease: Lease) {
-        self.token = Some(lease.token);
-        self.origin = lease.batch;
-        (self.lost, self.one_by_one, self.held) = (false, self.origin.suspect, false);
+        self.lease.token = Some(lease.token);
+        self.lease.origin = lease.batch;
+        (self.lease.lost, self.lease.one_by_one, self.lease.held) =
+            (false, self.lease.origin.suspect, false);
         self.open_roots();
     }
 
     fn open_roots(&mut self) {
-        self.roots = Roots::of(&self.origin.tasks);
+        self.roots = Roots::of(&self.lease.origin.tasks);
         self.cuts += 1;
     }
 
     /// Whether the lease must end although there is something to do.
     #[inline]
     pub(super) fn must_end(&self) -> bool {
-        self.phase != Phase::Going || self.broken || (self.one_by_one && self.ended > 0)
+        self.phase != Phase::Going || self.broken || (self.lease.one_by_one && self.done.ended > 0)
     }
 
     pub(super) fn is_suspect(&self) -> bool {
-        self.origin.suspect
+        self.lease.origin.suspect
     }
 
     /// Whether its only task has lost workers: what it is called must be known if it loses one more.
     pub(super) fn is_endangered(&self) -> bool {
-        self.is_suspect() || (self.origin.interruptions > 0 && self.origin.tasks.len() == 1)
+        self.is_suspect()
+            || (self.lease.origin.interruptions > 0 && self.lease.origin.tasks.len() == 1)
     }
 
     /// Whether there is something that others could run.
@@ -193,22 +216,23 @@ impl State {
     /// Whether the lease can be ended while its handler runs: what was written under the lock belongs to
     /// that, too, and what it has asked is for the lease that it has.
     pub(super) fn may_be_cut(&self) -> bool {
-        let quiet = !self.held && !self.asking && !self.lost && !self.broken;
+        let quiet = !self.lease.held && !self.question.asking && !self.lease.lost && !self.broken;
         self.is_running() && quiet && self.sending.is_idle()
     }
 
     /// Everything that has to be renewed.
     pub(super) fn tokens(&self) -> impl Iterator<Item = Token> {
-        let prefetched = self.prefetched.iter().map(|lease| lease.token);
-        self.token.into_iter().chain(prefetched).chain(self.sending.tokens())
+        let prefetched = self.prefetched.leases.iter().map(|lease| lease.token);
+        self.lease.token.into_iter().chain(prefetched).chain(self.sending.tokens())
     }
 
     /// Leases of this worker that are gone.
     pub(super) fn lose(&mut self, gone: &[Token]) {
-        // While a commit is under way its answer tells, not the renewal.
+        // While a commit is under way its answer decides, not the renewal.
         let undecided = self.sending.undecided();
-        self.lost |= self.token.is_some_and(|it| Some(it) != undecided && gone.contains(&it));
-        self.prefetched.retain(|lease| !gone.contains(&lease.token));
+        self.lease.lost |=
+            self.lease.token.is_some_and(|it| Some(it) != undecided && gone.contains(&it));
+        self.prefetched.leases.retain(|lease| !gone.contains(&lease.token));
     }
 
     /// Takes over what a handler has posted that has returned `Ok` or flushes.
@@ -217,7 +241,7 @@ impl State {
         if let Some(Running::Local(lane, place)) = &self.running {
             self.running = Some(Running::Apart(self.local[*lane].at(place.clone()).to_vec()));
         }
-        self.posted += mem::take(&mut outgoing.posted);
+        self.done.posted += mem::take(&mut outgoing.posted);
         for (lane, posts) in self.local.iter_mut().zip(&mut outgoing.lanes) {
             if !posts.is_empty() {
                 lane.append(posts);
@@ -244,7 +268,7 @@ impl State {
             LeaseOrder::NewestFirst => (false, 0..normal + 1),
             LeaseOrder::OldestFirst => (false, 0..high + 1),
             // Of these nothing is queued.
-            LeaseOrder::AsPosted => (true, 0..self.origin.priority as usize),
+            LeaseOrder::AsPosted => (true, 0..self.lease.origin.priority as usize),
         };
         for lane in before_roots {
             if self.start_local(lane, end) {
@@ -264,7 +288,7 @@ impl State {
             None => {}
         }
         // Others may have something of a higher priority.
-        let last = if self.origin.priority == Priority::Low { low } else { normal };
+        let last = if self.lease.origin.priority == Priority::Low { low } else { normal };
         match (normal..=last).find(|&lane| self.start_local(lane, end)) {
             Some(lane) => Pick::Local(lane, end),
             None => Pick::Nothing,
@@ -281,7 +305,7 @@ impl State {
     /// The running task has ended.
     #[inline]
     pub(super) fn end_running(&mut self) {
-        self.ended += 1;
+        self.done.ended += 1;
         self.running = None;
     }
 
@@ -297,25 +321,22 @@ impl State {
 
     /// The running task has died.
     pub(super) fn die_running(&mut self, label: usize, failure: &Failure) {
-        self.labels.die(label);
         let task = self.running_bytes().map(<[u8]>::to_vec).unwrap_or_default();
-        self.dead.push(letter(task, failure));
-        self.end_running();
+        self.done.die(label, task, failure);
+        self.running = None;
     }
 
     /// The running task could not even be counted.
     #[cold]
     pub(super) fn die_uncounted(&mut self, failure: &Failure) {
-        let label = self.labels.row(failure.label());
+        let label = self.done.labels.row(failure.label());
         self.die_running(label, failure);
     }
 
     /// A task has died of its bytes.
     fn die_unread(&mut self, task: Vec<u8>, failure: &Failure) {
-        let label = self.labels.row(failure.label());
-        self.labels.die(label);
-        self.dead.push(letter(task, failure));
-        self.ended += 1;
+        let label = self.done.labels.row(failure.label());
+        self.done.die(label, task, failure);
     }
 
     #[cold]
@@ -330,22 +351,22 @@ impl State {
         self.roots.close();
         self.running = None;
         self.cuts += 1;
-        self.labels.take();
-        self.dead.clear();
-        (self.posted, self.ended) = (0, 0);
+        self.done.labels.take();
+        self.done.dead.clear();
+        (self.done.posted, self.done.ended) = (0, 0);
     }
 
     /// Drops a lease that is gone.
     pub(super) fn abandon(&mut self) {
         self.forget();
-        (self.token, self.held, self.lost) = (None, false, false);
+        (self.lease.token, self.lease.held, self.lease.lost) = (None, false, false);
     }
 
     /// Starts the lease again, one task at a time: a task that has failed had written under the lock
     /// what cannot be told apart any more from what others have written.
     pub(super) fn start_again(&mut self) {
         self.forget();
-        self.one_by_one = true;
+        self.lease.one_by_one = true;
         self.open_roots();
     }
 
@@ -354,7 +375,7 @@ impl State {
     /// If tasks run exactly as they were posted, the roots that were not started go on under that lease,
     /// too: posted, they would come behind tasks that are newer.
     pub(super) fn cut(&mut self, batching: Batching) -> Option<Draft> {
-        let token = self.token.take()?;
+        let token = self.lease.token.take()?;
         let mut kept = self.running_bytes().map(Tasks::one).unwrap_or_default();
         let as_posted = batching.order() == LeaseOrder::AsPosted;
         if as_posted
@@ -363,10 +384,10 @@ impl State {
         {
             self.die_malformed(&error);
         }
-        let own = self.origin.priority as usize;
+        let own = self.lease.origin.priority as usize;
         // The rest of the lease must wait for what comes before it.
-        self.one_by_one |= as_posted && self.local[..own].iter().any(|lane| !lane.is_empty());
-        let like = Batch { tasks: Tasks::new(), ..self.origin };
+        self.lease.one_by_one |= as_posted && self.local[..own].iter().any(|lane| !lane.is_empty());
+        let like = Batch { tasks: Tasks::new(), ..self.lease.origin };
         let (roots, local) = (mem::take(&mut self.roots), mem::take(&mut self.local));
         self.cuts += 1;
         let successor = (!kept.is_empty()).then(|| self.go_on_with(kept));
@@ -376,23 +397,23 @@ impl State {
             like,
             roots,
             local,
-            posted: mem::take(&mut self.posted),
-            labels: self.labels.take(),
-            dead: mem::take(&mut self.dead),
+            posted: mem::take(&mut self.done.posted),
+            labels: self.done.labels.take(),
+            dead: mem::take(&mut self.done.dead),
         };
-        (self.ended, self.held) = (0, false);
+        (self.done.ended, self.lease.held) = (0, false);
         Some(draft)
     }
 
     /// The lease under which these tasks go on, the running one first.
     fn go_on_with(&mut self, tasks: Tasks) -> Lease {
-        self.origin.tasks = tasks.share();
+        self.lease.origin.tasks = tasks.share();
         self.open_roots();
         if self.is_running() {
             self.running = self.roots.next().and_then(Result::ok).map(Running::Root);
         }
         let token = Token::random();
-        self.token = Some(token);
-        Lease { token, batch: self.origin.clone() }
+        self.lease.token = Some(token);
+        Lease { token, batch: self.lease.origin.clone() }
     }
 }

@@ -117,7 +117,7 @@ where
         (self.before_lease)();
         let mut slice = Slice::begin();
         let mut state = slot.lock();
-        self.suspect = state.token.filter(|_| state.is_endangered());
+        self.suspect = state.lease.token.filter(|_| state.is_endangered());
         if let Some(token) = self.suspect {
             // Reading it may be what kills. What it is called follows when that is known.
             MutexGuard::unlocked(&mut state, || self.office.link.suspect(token, "a task", None));
@@ -126,7 +126,7 @@ where
             while state.sending.is_answered() {
                 slot.apply_answer(&mut state, &*self.office.link);
             }
-            if state.lost || state.must_end() || slice.is_over(slot, &mut state) {
+            if state.lease.lost || state.must_end() || slice.is_over(slot, &mut state) {
                 break;
             }
             self.catch_up(&state);
@@ -142,7 +142,7 @@ where
             state = self.run(pick, slot, &mut slice);
         }
         slot.wait_for_commit(&mut state, &*self.office.link);
-        let goes_on = if state.lost {
+        let goes_on = if state.lease.lost {
             slot.abandon(&mut state);
             true
         } else {
@@ -226,7 +226,7 @@ where
             Some(start) => start,
             None => {
                 let label = guarded(|| text::label(task.label()))?;
-                let place = slot.lock().labels.row(&label);
+                let place = slot.lock().done.labels.row(&label);
                 self.meter.start_first(id, place)
             }
         };
@@ -248,14 +248,14 @@ where
         state.end_running();
         self.office.hand_over(&mut state);
         self.effects.merges.end_attempt();
-        if state.held {
+        if state.lease.held {
             slot.dict().take_touched();
         }
         if let Some(took) = took {
-            let next = state.labels.measured(start.row, took, self.meter.started(start.id));
+            let next = state.done.labels.measured(start.row, took, self.meter.started(start.id));
             self.meter.measure_after(start.id, next);
         }
-        state.labels.finish(start.row);
+        state.done.labels.finish(start.row);
         state
     }
 
@@ -268,7 +268,7 @@ where
         slot: &'d Slot,
         slice: &mut Slice,
     ) -> MutexGuard<'d, State> {
-        let label = slot.lock().labels.label(start.row).unwrap_or_default().to_string();
+        let label = slot.lock().done.labels.label(start.row).unwrap_or_default().to_string();
         self.die(&Failure::new(label, None, cause, slot.worker()), start, slot, slice)
     }
 
@@ -282,8 +282,8 @@ where
         slice: &mut Slice,
     ) -> MutexGuard<'d, State> {
         let mut state = self.discard(slot);
-        if state.held && slot.dict().take_touched() {
-            let start_again = state.ended > 0;
+        if state.lease.held && slot.dict().take_touched() {
+            let start_again = state.done.ended > 0;
             if start_again {
                 state.start_again();
                 slice.restart();
@@ -317,7 +317,7 @@ where
     fn give_up<'d>(&mut self, task: R::Task, slot: &'d Slot) -> MutexGuard<'d, State> {
         drop_finished(task);
         let mut state = self.discard(slot);
-        state.lost = true;
+        state.lease.lost = true;
         state
     }
 

@@ -31,7 +31,7 @@ impl Epochs {
 
     /// Called by `worker` itself after it found its own queue empty while holding no task.
     ///
-    /// Release: whoever sees the worker idle sees everything that it posted before.
+    /// Release: a worker that sees this one idle sees everything that it posted before.
     pub(crate) fn set_idle(&self, worker: usize) {
         let word = &self.0[worker];
         let epoch = word.load(Ordering::Relaxed);
@@ -42,7 +42,7 @@ impl Epochs {
     /// Whether the run is over. `nothing_queued` looks at all queues.
     ///
     /// True is the truth for ever: at one instant between the two scans all were idle with nothing
-    /// queued, and only a busy worker creates tasks. False may be out of date at once; whoever turns
+    /// queued, and only a busy worker creates tasks. False may be out of date at once; a worker that turns
     /// idle later asks again.
     pub(crate) fn quiescent(&self, nothing_queued: impl Fn() -> bool) -> bool {
         let Some(first) = self.all_idle() else { return false };
@@ -82,7 +82,7 @@ mod tests {
         assert!(!Epochs::new(2).quiescent(|| true), "worker 0 is busy");
     }
 
-    /// H6: whoever takes a task behind the first scan is seen by the second.
+    /// H6: a worker that takes a task behind the first scan is seen by the second.
     #[test]
     fn a_worker_that_turns_busy_between_the_scans_is_seen() {
         let epochs = idle();

@@ -1,6 +1,6 @@
 //! The engine on threads: nothing is serialized, a task is the program's own value.
 //!
-//! `README.md` beside this file tells the protocol in numbered steps and names its hazards; the
+//! `README.md` beside this file has the protocol in numbered steps and names its hazards; the
 //! comments of the code refer to both.
 
 mod epochs;
@@ -23,33 +23,30 @@ use super::{Finished, stop::Stop};
 use crate::{
     failure::Cause,
     handler::ParallelTaskRunner,
-    queue::{BiasedQueue, DequeQueue, Order, Queue},
+    queue::{BiasedQueue, DequeQueue, Queue},
+    settings::EngineSettings,
     sync::Barrier,
 };
 
-/// How a run on threads is set up.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Setup {
-    pub(crate) workers: usize,
-    pub(crate) order: Order,
-    pub(crate) membarrier: bool,
-}
-
 /// Runs `begin` and all tasks; the calling thread is worker 0.
-pub(crate) fn run<R: ParallelTaskRunner>(runner: &R, setup: Setup, stop: &Arc<Stop>) -> Finished {
-    let barrier = if setup.membarrier { Barrier::detect() } else { Barrier::Fence };
+pub(crate) fn run<R: ParallelTaskRunner>(
+    runner: &R,
+    settings: EngineSettings,
+    stop: &Arc<Stop>,
+) -> Finished {
+    let barrier = if settings.membarrier { Barrier::detect() } else { Barrier::Fence };
     match barrier {
-        Barrier::Membarrier => run_on::<R, BiasedQueue<R::Task>>(runner, setup, stop),
-        Barrier::Fence => run_on::<R, DequeQueue<R::Task>>(runner, setup, stop),
+        Barrier::Membarrier => run_on::<R, BiasedQueue<R::Task>>(runner, settings, stop),
+        Barrier::Fence => run_on::<R, DequeQueue<R::Task>>(runner, settings, stop),
     }
 }
 
 fn run_on<R: ParallelTaskRunner, Q: Queue<R::Task>>(
     runner: &R,
-    setup: Setup,
+    settings: EngineSettings,
     stop: &Arc<Stop>,
 ) -> Finished {
-    let shared = Shared::<R, Q>::new(runner, setup.workers, setup.order, Arc::clone(stop));
+    let shared = Shared::<R, Q>::new(runner, settings.workers(), settings.order, Arc::clone(stop));
     let begin = thread::scope(|scope| {
         let mut caller = Worker::sit_down(&shared, scope, 0);
         let begin = caller.begin();

@@ -55,7 +55,7 @@ impl Sleepers {
         }
     }
 
-    /// Whether a post should wake somebody: one sleeps and nobody is searching.
+    /// Whether a post should wake a worker: one sleeps and none is searching.
     ///
     /// The caller has published its tasks and run the light barrier (H7).
     #[inline(always)]
@@ -64,7 +64,7 @@ impl Sleepers {
         word >= SLEEPER && word.is_multiple_of(SLEEPER)
     }
 
-    /// Picks a sleeper, who counts as searching from now on, so that nobody else is woken for the
+    /// Picks a sleeper, who counts as searching from now on, so that no other is woken for the
     /// same tasks. Gives its number to be [unparked](Sleepers::unpark) or started.
     #[cold]
     pub(crate) fn take_sleeper(&self) -> Option<usize> {

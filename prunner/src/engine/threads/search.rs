@@ -49,7 +49,7 @@ pub(super) trait Ground {
 }
 
 /// Looks for a task until one is stolen or the run is over. The worker is idle and counted as a searcher,
-/// by itself or by whoever woke it.
+/// by itself or by the worker that woke it.
 pub(super) fn search(ground: &mut impl Ground) {
     let mut looks = 0;
     while ground.stop().is_going() {
@@ -75,7 +75,7 @@ pub(super) fn search(ground: &mut impl Ground) {
 }
 
 /// Wakes the next searcher if there is more to find than this one has taken: posts that came while it
-/// searched have woken nobody (H8).
+/// searched have woken no worker (H8).
 #[cold]
 fn hand_over<G: Ground>(ground: &mut G) {
     // The poster's light barrier pairs with this: it saw a searcher, so its post is seen here.

@@ -36,7 +36,7 @@ pub(super) struct Remote<S> {
     pub(super) attempts: Attempts,
 }
 
-/// How many tasks one worker has posted and brought to an end: plain stores, summed by whoever asks.
+/// How many tasks one worker has posted and brought to an end: plain stores, summed when asked for.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     posted: AtomicU64,

@@ -38,7 +38,7 @@ pub(super) struct Worker<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>>
     _stop_on_panic: StopOnPanic<'env, R, Q>,
 }
 
-/// Stops the run if the engine itself panics, so that nobody waits for this worker for ever; the
+/// Stops the run if the engine itself panics, so that none waits for this worker for ever; the
 /// panic then leaves `start`.
 struct StopOnPanic<'env, R: ParallelTaskRunner, Q: Queue<R::Task>>(&'env Shared<'env, R, Q>);
 
@@ -154,7 +154,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
         }
     }
 
-    /// The task is finished: its effects become true, and the next one comes into the hand.
+    /// The task is finished: its effects are committed, and the next one comes into the hand.
     ///
     /// It is dropped before that: if its destructor panics it is dead, and none of its effects is true.
     #[inline(always)]
@@ -185,7 +185,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
         }
     }
 
-    /// None of the task's effects become true; it is over.
+    /// None of the task's effects are committed; it is over.
     #[cold]
     fn die(&mut self, cause: Cause) {
         // A panic has skipped the second look at the clock. All of this asks the program for the label,
@@ -213,7 +213,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> Worker<'scope, 'env
     /// Hands in what is left when the run is over.
     fn leave(mut self) {
         let shared = self.post_office.shared;
-        // After an interrupt others may be parked: nobody will post for them any more.
+        // After an interrupt others may be parked: nothing will be posted for them any more.
         shared.sleepers.unpark_all();
         let mut left = 0;
         loop {
@@ -252,7 +252,7 @@ impl Drop for SetOnPanic<'_> {
 }
 
 impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> PostOffice<'scope, 'env, R, Q> {
-    /// Ends a task: makes its effects true and takes the next one.
+    /// Ends a task: commits its effects and takes the next one.
     ///
     /// Posts are counted before the task that posted them ends, and its merges are true before its
     /// follow-ups are published.
@@ -267,7 +267,7 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> PostOffice<'scope, 
         self.publish_and_take(&mut effects.posts, hand);
     }
 
-    /// Publishes posts that nobody has counted yet, and takes the next task.
+    /// Publishes posts that are not counted yet, and takes the next task.
     fn commit_posts(&mut self, posts: &mut Posts<R::Task>, hand: &mut Option<R::Task>) {
         self.remote.counts.count_posted(posts.len());
         self.publish_and_take(posts, hand);
@@ -277,13 +277,13 @@ impl<'scope, 'env, R: ParallelTaskRunner, Q: Queue<R::Task>> PostOffice<'scope, 
     fn publish_and_take(&mut self, posts: &mut Posts<R::Task>, hand: &mut Option<R::Task>) {
         let several = posts.len() > 1;
         self.queue.commit(posts, hand);
-        // A single post is usually the next task and nobody else's business.
+        // A single post is usually the next task of this worker.
         if several {
             self.wake_for_posts();
         }
     }
 
-    /// Wakes a worker if there is something to take and nobody looks for it.
+    /// Wakes a worker if there is something to take and none looks for it.
     #[inline(always)]
     fn wake_for_posts(&mut self) {
         // Pairs with the heavy barrier of a worker that goes to sleep (H7).

@@ -2,12 +2,15 @@
 
 mod room;
 
-use super::*;
+use super::{requests::MOST_WANTED, *};
 use crate::{
     Order,
     broker::{Batch, Encoded, Lease, MOST_INTERRUPTIONS, MemoryBroker, Read, Status, Tasks, Write},
     codec::Bytes,
-    process::{death::Blame, wire::Inbox},
+    process::{
+        death::Blame,
+        wire::{Inbox, ToParent},
+    },
 };
 
 fn batch(task: &[u8]) -> Batch {
@@ -19,7 +22,7 @@ fn dispatcher(workers: usize, tasks: &[&[u8]]) -> (Dispatcher, Arc<dyn Broker>) 
     let first = tasks.iter().map(|task| batch(task)).collect();
     let broker: Arc<dyn Broker> =
         Arc::new(MemoryBroker::new(Duration::from_secs(3600), Order::Fifo, first));
-    let mut dispatcher = Dispatcher::new(Arc::clone(&broker), POLICY);
+    let mut dispatcher = Dispatcher::new(Arc::clone(&broker), SETTINGS);
     for line in 0..workers {
         dispatcher.open(line, 2);
         dispatcher.wants(line, 0, &[]);
@@ -35,8 +38,8 @@ fn kill() -> Death {
     Death::new("it was killed", Blame::Outside)
 }
 
-const POLICY: Policy =
-    Policy { lease: Duration::from_secs(3600), max_interruptions: MOST_INTERRUPTIONS };
+const SETTINGS: LeaseSettings =
+    LeaseSettings { time: Duration::from_secs(3600), max_interruptions: MOST_INTERRUPTIONS };
 
 impl Dispatcher {
     /// What a worker was told since it was last asked.

@@ -17,9 +17,8 @@ use crate::{
     },
     codec,
     failure::{Cause, Failure},
-    process::wire::{
-        Greeting, Hello, Limits, MAGIC, PROTOCOL, ToParent, ToWorker, Welcome, write_frame,
-    },
+    process::wire::{Greeting, Hello, MAGIC, PROTOCOL, ToParent, ToWorker, Welcome, write_frame},
+    settings::{Limits, Terms},
 };
 
 /// Inputs that make sense: for which function, what they are called, and the bytes. The same ones
@@ -80,14 +79,16 @@ fn hello() -> Hello {
         runner: Bytes(vec![3]),
         tasks: 1 << 40,
         worker: 1,
-        seats: 2,
-        all_seats: 4,
-        order: Order::Lifo,
-        lease: Duration::from_secs(30),
-        limits: Limits {
-            memory: Some(1 << 30),
-            task: Some(Duration::from_secs(5)),
-            ..Limits::default()
+        terms: Terms {
+            seats: 2,
+            all_seats: 4,
+            order: Order::Lifo,
+            lease: Duration::from_secs(30),
+            limits: Limits {
+                memory: Some(1 << 30),
+                task: Some(Duration::from_secs(5)),
+                ..Limits::default()
+            },
         },
     }
 }
