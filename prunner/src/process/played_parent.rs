@@ -78,7 +78,7 @@ impl ParallelTaskRunner for Program {
 }
 
 /// After this long the worker does not do what the test waits for.
-const SILENCE: Duration = Duration::from_secs(10);
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// No lease ends within any test.
 const ENDLESS: Duration = Duration::from_secs(3600);
