@@ -24,7 +24,7 @@ mod limits;
 mod oom;
 mod pidfd;
 mod place;
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux", not(any(miri, prunner_loom))))]
 mod played_parent;
 mod poll;
 mod poster;

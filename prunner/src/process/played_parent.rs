@@ -22,6 +22,7 @@ use crate::{
     broker::{Batch, Commit, Lease, Lock, Tasks, Token, Write},
     codec,
     settings::{Limits, Settings},
+    testing::watchdog::Watchdog,
 };
 
 crate::worker_test!(Program);
@@ -77,8 +78,8 @@ impl ParallelTaskRunner for Program {
     }
 }
 
-/// After this long the worker does not do what the test waits for.
-const SILENCE: Duration = Duration::from_secs(60);
+/// After this long the worker does not do what the test waits for, where nothing else is running.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// No lease ends within any test.
 const ENDLESS: Duration = Duration::from_secs(3600);
@@ -109,7 +110,6 @@ impl Played {
             .stderr(Stdio::null())
             .spawn()
             .expect("this program starts");
-        socket.set_read_timeout(Some(SILENCE)).expect("it is a socket");
         let (inbox, wanted, writes) = Default::default();
         let mut played = Self { child, socket, inbox, wanted, writes };
         played.socket.write_all(&words).expect("it reads");
@@ -120,6 +120,7 @@ impl Played {
 
     /// Its next words, whatever they are; none at its end.
     fn frame<T: serde::de::DeserializeOwned>(&mut self) -> Option<T> {
+        let _watchdog = Watchdog::after(SILENCE, "a worker that is to say something");
         loop {
             if let Some(frame) = self.inbox.next().expect("it keeps to the protocol") {
                 return Some(frame);
@@ -128,7 +129,7 @@ impl Played {
                 Ok(0) => return None,
                 Ok(_) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
-                Err(error) => panic!("it says nothing for {SILENCE:?}: {error}"),
+                Err(error) => panic!("it cannot be heard: {error}"),
             }
         }
     }
